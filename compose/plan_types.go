@@ -1,0 +1,132 @@
+package compose
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Runtime says what runs the instances of a service.
+type Runtime string
+
+// The runtimes.
+const (
+	Engine  Runtime = "engine"  // Docker Engine
+	Process Runtime = "process" // plain processes of this host
+)
+
+// Plan is what the runtimes need to know of a project. It is plain data: a
+// pure function of the loaded project and the PlanOptions.
+type Plan struct {
+	Name       string // project name
+	WorkingDir string
+	Services   []Service // sorted by name
+	Warnings   []string  // one line each, for the user
+}
+
+// Service is one service of a Plan.
+type Service struct {
+	Name      string
+	Runtime   Runtime
+	Names     []string // host names under which peers reach it: service name, aliases, container_name, hostname
+	Instances []Instance
+	Ports     []Port    // declared: expose and the targets of ports; sorted, unique
+	Published []Publish // ports: with a published side
+	Settings  Settings
+	Gates     []Gate // sorted by service
+
+	Command    []string // entrypoint and command, ready for exec
+	Env        []string // KEY=value, sorted; only what the file sets (environment, env_file)
+	Dir        string   // absolute working directory
+	User       string   // "" = as upall
+	StopSignal string   // "" = SIGTERM
+	StopGrace  time.Duration
+	Restart    Restart
+	Attach     bool // show its logs
+}
+
+// Instance is one process or container of a service.
+type Instance struct {
+	Name  string // "web-1"
+	Index int    // from 1
+	// Addr is the instance's own loopback address in the process runtime.
+	Addr netip.Addr
+	// Addr2 is a second loopback address, for an IPv6-only wildcard listener
+	// beside an IPv4 one on the same port.
+	Addr2 netip.Addr
+}
+
+// Port is a transport port of a service.
+type Port struct {
+	Number   uint16
+	Protocol string // "tcp" or "udp"
+}
+
+// Publish forwards a port of the host to a port of the service.
+type Publish struct {
+	HostIP   string // "" = every address of the host
+	HostPort uint16 // 0 = any free port
+	Target   uint16
+	Protocol string // "tcp" or "udp"
+}
+
+// Hold says which connects of a service may be held.
+type Hold string
+
+// The values of x-upall.hold.
+const (
+	HoldPeers    Hold = "peers"    // connects to other services of the project
+	HoldLoopback Hold = "loopback" // those, and connects to the service's own addresses
+	HoldNone     Hold = "none"
+)
+
+// Ready says what makes a service ready.
+type Ready string
+
+// The values of x-upall.ready.
+const (
+	ReadyHealthy Ready = "healthy" // the listener, and the healthcheck where the file has one
+	ReadyListen  Ready = "listen"  // the listener alone
+)
+
+// Settings are the x-upall settings of a service, defaults filled in.
+type Settings struct {
+	HoldTimeout  time.Duration
+	Hold         Hold
+	Ready        Ready
+	AllowIOURing bool
+}
+
+// Condition is a depends_on condition of the Compose specification.
+type Condition string
+
+// The conditions.
+const (
+	Started   Condition = "service_started"
+	Healthy   Condition = "service_healthy"
+	Completed Condition = "service_completed_successfully"
+)
+
+// GateKind says what a Gate holds back.
+type GateKind string
+
+// The kinds of gates.
+const (
+	GateConnect GateKind = "connect" // the dependent's connects to the project's services
+	GateStart   GateKind = "start"   // the dependent's start
+	GateNone    GateKind = "none"    // nothing
+)
+
+// Gate is what a depends_on entry became.
+type Gate struct {
+	Service   string // the dependency
+	Condition Condition
+	Kind      GateKind
+	Required  bool // false: a missing dependency is no error
+	Restart   bool // restart: true of the depends_on entry
+}
+
+// Restart is a restart policy of the Compose specification.
+type Restart struct {
+	Policy string // "no", "always", "on-failure", "unless-stopped"
+	Max    int    // of on-failure; 0 = no limit
+}
