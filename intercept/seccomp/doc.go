@@ -1,0 +1,12 @@
+// Package seccomp speaks seccomp's user notification protocol: it describes the
+// filter that a service runs under, takes over the notifyFD that the shim (or
+// runc) sends, receives notifications and sends responses.
+//
+// Use: Compile a Filter once, give the bytes to the shim, Listen for hand-overs,
+// then Receive and respond on each NotifyFD.
+// Ownership: whoever gets a *NotifyFD closes it. Once the last holder has closed
+// it, every call that the filter notifies of fails with ENOSYS.
+// Promises: Receive names its expected ends; each response is sent once and
+// ErrGone says that the caller had already gone.
+// Tests: the filter runs in a BPF virtual machine and, once, in a real process.
+package seccomp
