@@ -63,20 +63,40 @@ func fromAccount(account *user.User) (User, error) {
 	return User{Name: account.Username, UID: uid, GID: gid, Home: account.HomeDir}, nil
 }
 
+// systemPath is the PATH of a user that we switch to: that of root may hold
+// folders in root's home, which no one else can enter.
+const systemPath = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
 // Command returns a command that runs as the user, in its home folder, with a
-// small environment. It ends when the test does.
+// small environment. It is killed when the test ends.
 func (u User) Command(t testing.TB, name string, args ...string) *exec.Cmd {
+	path := os.Getenv("PATH")
+	if u.UID != os.Geteuid() {
+		path = systemPath
+		name = resolve(name, path)
+	}
 	command := exec.CommandContext(t.Context(), name, args...)
 	command.Dir = u.Home
-	command.Env = []string{
-		"HOME=" + u.Home, "USER=" + u.Name, "LOGNAME=" + u.Name,
-		"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8",
-	}
+	command.Env = []string{"HOME=" + u.Home, "USER=" + u.Name, "LOGNAME=" + u.Name, "PATH=" + path, "LANG=C.UTF-8"}
 	if u.UID != os.Geteuid() {
 		// No supplementary groups: an ordinary user has none of root's.
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}}
 	}
 	return command
+}
+
+// resolve looks a bare name up in path; what it does not find it returns as
+// it is, so that the start of the command reports it.
+func resolve(name, path string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	for folder := range strings.SplitSeq(path, ":") {
+		if found, err := exec.LookPath(filepath.Join(folder, name)); err == nil {
+			return found
+		}
+	}
+	return name
 }
 
 // TempDir returns a new folder that belongs to the user and that the user can
