@@ -40,7 +40,8 @@ func OrdinaryUser(t testing.TB) User {
 	return u
 }
 
-// CurrentUser returns the user that runs the test.
+// CurrentUser returns the user that runs the test, with a temporary folder for
+// a home where it has none, as the users of some containers.
 func CurrentUser(t testing.TB) User {
 	t.Helper()
 	account, err := user.Current()
@@ -50,6 +51,9 @@ func CurrentUser(t testing.TB) User {
 	u, err := fromAccount(account)
 	if err != nil {
 		t.Fatalf("look up the current user: %v", err)
+	}
+	if _, err := os.Stat(u.Home); err != nil {
+		u.Home = t.TempDir()
 	}
 	return u
 }
