@@ -1,0 +1,130 @@
+package park
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/google/nftables/xt"
+	"golang.org/x/sys/unix"
+)
+
+// A Parker's table, for IPv4 and again for IPv6, as nft(8) would show it:
+//
+//	table ip upall-47100 {
+//	    flags owner
+//	    chain park {
+//	        type filter hook output priority raw; policy accept;
+//	        tcp and mark & MASK == REFUSE                    reject with tcp reset
+//	        tcp and mark & MASK == HOLD and flags & 0x12 == 2   queue flags bypass to 47100
+//	    }
+//	}
+//
+// The chain stands before connection tracking and NAT, so a SYN that waits has
+// no entry there that could time out, and shows where its client connected to.
+// Once accepted it goes on to the chains after this one.
+const chainName = "park"
+
+// nativeQueue and compatQueue are the two ways of saying "queue" in a rule.
+// The first needs CONFIG_NFT_QUEUE, the second CONFIG_NFT_COMPAT and
+// CONFIG_NETFILTER_XT_TARGET_NFQUEUE.
+func nativeQueue(number uint16) expr.Any {
+	return &expr.Queue{Num: number, Total: 1, Flag: expr.QueueFlagBypass}
+}
+
+func compatQueue(number uint16) expr.Any {
+	const (
+		revision  = 3
+		bypass    = 1 // NFQ_FLAG_BYPASS
+		alignment = 8 // XT_ALIGN
+	)
+	// struct xt_NFQ_info_v3: u16 queuenum, queues_total, flags.
+	info := binary.NativeEndian.AppendUint16(nil, number)
+	info = binary.NativeEndian.AppendUint16(info, 1)
+	info = binary.NativeEndian.AppendUint16(info, bypass)
+	raw := xt.Unknown(append(info, make([]byte, alignment-len(info))...))
+	return &expr.Target{Name: "NFQUEUE", Rev: revision, Info: &raw}
+}
+
+// way is how the rules queue, and the first error of the ways that do not work.
+type way struct {
+	name  string
+	queue func(number uint16) expr.Any
+}
+
+func ways(withNative bool) []way {
+	compat := way{name: "xt NFQUEUE", queue: compatQueue}
+	if !withNative {
+		return []way{compat}
+	}
+	return []way{{name: "nft queue", queue: nativeQueue}, compat}
+}
+
+// addRules fills a table in the first way that this kernel knows.
+func (fw *firewall) addRules(table *nftables.Table, m marks, number uint16, withNative bool) (string, error) {
+	var reasons error
+	for _, way := range ways(withNative) {
+		err := fw.addChain(table, m, way.queue(number))
+		if err == nil {
+			return way.name, nil
+		}
+		reasons = errors.Join(reasons, fmt.Errorf("%s: %w", way.name, err))
+		if !isUnknown(err) {
+			return "", fmt.Errorf("add the rules of table %s %s: %w", familyName(table.Family), table.Name, reasons)
+		}
+	}
+	return "", &NotSupportedError{
+		Feature: "a queue and a reject expression in nf_tables for " + familyName(table.Family),
+		Reason:  reasons,
+	}
+}
+
+// addChain adds the chain and both rules, all or nothing.
+func (fw *firewall) addChain(table *nftables.Table, m marks, queue expr.Any) error {
+	policy := nftables.ChainPolicyAccept
+	chain := fw.nft.AddChain(&nftables.Chain{
+		Name: chainName, Table: table, Type: nftables.ChainTypeFilter, Policy: &policy,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityRaw,
+	})
+	reject := &expr.Reject{Type: unix.NFT_REJECT_TCP_RST}
+	fw.nft.AddRule(&nftables.Rule{
+		Table: table, Chain: chain,
+		Exprs: append(append(matchMark(m.mask, m.refuse), matchTCP()...), reject),
+	})
+	match := append(append(matchMark(m.mask, m.hold), matchTCP()...), matchSYN()...)
+	fw.nft.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(match, queue)})
+	return fw.nft.Flush()
+}
+
+const register = unix.NFT_REG_1
+
+// matchMark comes first in each rule: it ends the rule for nearly all packets.
+func matchMark(mask, mark uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: register},
+		&expr.Bitwise{
+			SourceRegister: register, DestRegister: register, Len: 4,
+			Mask: binary.NativeEndian.AppendUint32(nil, mask), Xor: make([]byte, 4),
+		},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: binary.NativeEndian.AppendUint32(nil, mark)},
+	}
+}
+
+func matchTCP() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{unix.IPPROTO_TCP}},
+	}
+}
+
+// matchSYN matches SYN without ACK (RFC 9293, 3.1): the first packet of a connect.
+func matchSYN() []expr.Any {
+	const flagsOffset, syn, ack = 13, 0x02, 0x10
+	return []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: flagsOffset, Len: 1},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{syn | ack}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{syn}},
+	}
+}
