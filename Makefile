@@ -21,6 +21,7 @@ export CGO_ENABLED = 1
 TAGS    := netgo,osusergo
 LDFLAGS := -s -w -X main.version=$(VERSION) -linkmode external -extldflags "-static"
 
+.NOTPARALLEL: # deps come before build
 .PHONY: help build deps test-deps demo test test-short lint bench fuzz cover clean
 
 help: ## show this list
