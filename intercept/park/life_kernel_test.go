@@ -232,9 +232,10 @@ func TestKernelUserNamespace(t *testing.T) {
 	user := testenv.OrdinaryUser(t)
 	testenv.NeedUserNS(t, user)
 	command := user.Command(t, "unshare", "--user", "--map-root-user", "--net", user.Install(t, "/proc/self/exe"),
-		"-test.run", "^TestKernel(Park|Tables|ManyAtOnce|Close|ClientGone)$")
+		"-test.v", "-test.run", "^TestKernel(Park|Tables|ManyAtOnce|Close|ClientGone)$")
 	command.Env = append(command.Env, insideVariable+"=1", testenv.RequireVariable+"=all")
-	if out, err := command.CombinedOutput(); err != nil {
+	out, err := command.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestKernelPark ") {
 		t.Errorf("as %s: %v\n%s", user.Name, err, out)
 	}
 }
