@@ -125,7 +125,8 @@ func (f *Forwarder) dial(ctx context.Context) (*net.TCPConn, error) {
 // (false). Gone is a reset, and an end of its stream before the first byte: a
 // port probe or a client that gave up. An end after some bytes may as well be
 // a request whose sender now waits for the answer; when such a client is gone
-// for good, the keepalive of its connection turns into a reset after a while.
+// for good, its kernel forgets the connection after net.ipv4.tcp_fin_timeout
+// (60 s) and answers the next keepalive with a reset.
 func isGone(client *net.TCPConn) bool {
 	raw, err := client.SyscallConn()
 	if err != nil {
