@@ -27,14 +27,22 @@ type Plan struct {
 type Service struct {
 	Name      string
 	Runtime   Runtime
-	Names     []string // host names under which peers reach it: service name, aliases, container_name, hostname
+	Names     []string // host names under which peers reach it: service name, container_name, hostname, aliases
 	Instances []Instance
 	Ports     []Port    // declared: expose and the targets of ports; sorted, unique
-	Published []Publish // ports: with a published side
+	Published []Publish // the entries of ports; sorted, unique
 	Settings  Settings
 	Gates     []Gate // sorted by service
 
-	Command    []string // entrypoint and command, ready for exec
+	// LinkNames are names that this service alone uses for a peer (links:
+	// "db:database"): from the name to the service's name. Nil if there are none.
+	LinkNames map[string]string
+	// ExtraHosts are the entries of extra_hosts as lines of a hosts file
+	// ("10.0.0.1\tmail"), sorted by name; host-gateway is 127.0.0.1, for a
+	// process runs on the host. Nil in the engine runtime, which has its own way.
+	ExtraHosts []string
+
+	Command    []string // entrypoint and command, ready for exec; empty (engine only) = the image's own
 	Env        []string // KEY=value, sorted; only what the file sets (environment, env_file)
 	Dir        string   // absolute working directory
 	User       string   // "" = as upall
@@ -48,7 +56,8 @@ type Service struct {
 type Instance struct {
 	Name  string // "web-1"
 	Index int    // from 1
-	// Addr is the instance's own loopback address in the process runtime.
+	// Addr is the instance's own loopback address in the process runtime; the
+	// zero Addr in the engine runtime.
 	Addr netip.Addr
 	// Addr2 is a second loopback address, for an IPv6-only wildcard listener
 	// beside an IPv4 one on the same port.
@@ -65,8 +74,11 @@ type Port struct {
 type Publish struct {
 	HostIP   string // "" = every address of the host
 	HostPort uint16 // 0 = any free port
-	Target   uint16
-	Protocol string // "tcp" or "udp"
+	// HostPortEnd is the last port of a range of which any free one will do
+	// ("8000-8010:80"); 0 = HostPort alone.
+	HostPortEnd uint16
+	Target      uint16
+	Protocol    string // "tcp" or "udp"
 }
 
 // Hold says which connects of a service may be held.
@@ -116,7 +128,8 @@ const (
 	GateNone    GateKind = "none"    // nothing
 )
 
-// Gate is what a depends_on entry became.
+// Gate is what a depends_on entry became. A GateConnect with the condition
+// Started asks for nothing more than the hold that every connect gets.
 type Gate struct {
 	Service   string // the dependency
 	Condition Condition
