@@ -191,7 +191,7 @@ func TestPrinterHolds(t *testing.T) {
 
 func TestPrinterWriteError(t *testing.T) {
 	r, w := io.Pipe()
-	r.Close()
+	_ = r.Close()
 	p := NewPrinter(Options{Out: w, Err: w})
 	for range 2 {
 		if err := p.Print(line("a", "x")); !errors.Is(err, io.ErrClosedPipe) {

@@ -45,8 +45,8 @@ func start(t *testing.T, cmd *exec.Cmd) server {
 // stop ends the server and returns what it wrote. Its exit status says no more
 // than the signal.
 func (s server) stop(sig syscall.Signal) string {
-	s.cmd.Process.Signal(sig)
-	s.cmd.Wait()
+	_ = s.cmd.Process.Signal(sig)
+	_ = s.cmd.Wait()
 	return s.log.String()
 }
 
@@ -89,37 +89,37 @@ func TestPostgres(t *testing.T) {
 				t.Fatal(err)
 			}
 			run(t, user.Command(t, initdb, "-D", data, "-U", "postgres", "-A", auth, "--pwfile", password, "-N"))
-			addr := ownAddr(5432)
-			query := func(sql string) string {
-				cmd := user.Command(t, psql, "-h", addr.Addr().String(), "-U", "postgres", "-XAtc", sql)
-				cmd.Env = append(cmd.Env, "PGPASSWORD=secret")
-				return run(t, cmd)
-			}
 			early := 0
 			for i := range 5 {
-				s := start(t, user.Command(t, postgres, "-D", data, "-h", addr.Addr().String(), "-k", dir, "-c", "max_wal_size=4GB"))
-				waitFor(t, "postgres", addr)
-				query("create table if not exists t(a int)")
-				if i == 3 {
-					query("insert into t select generate_series(1, 500000)")
-				}
 				// SIGQUIT leaves work for the recovery of the next start.
 				sig := syscall.SIGINT
 				if i == 3 {
 					sig = syscall.SIGQUIT
 				}
-				log := s.stop(sig)
-				early += strings.Count(log, "the database system is starting up")
-				early += strings.Count(log, "the database system is not yet accepting connections")
-				for _, noise := range []string{"could not", "unexpected EOF", "incomplete startup", "expected password"} {
-					if strings.Contains(log, noise) {
-						t.Errorf("the probe left %q in the log:\n%s", noise, log)
-					}
-				}
+				server := user.Command(t, postgres, "-D", data, "-h", ownAddr(5432).Addr().String(), "-k", dir, "-c", "max_wal_size=4GB")
+				early += onePostgres(t, server, sig, user.Command(t, psql, "-h", ownAddr(5432).Addr().String(),
+					"-U", "postgres", "-XAt", "-c", "create table if not exists t(a int)", "-c", "insert into t select generate_series(1, 200000)"))
 			}
 			t.Logf("%d probes of 5 starts were turned away", early)
 		})
 	}
+}
+
+// onePostgres runs the server once with one client, and returns how many
+// probes it turned away.
+func onePostgres(t *testing.T, server *exec.Cmd, sig syscall.Signal, client *exec.Cmd) int {
+	t.Helper()
+	client.Env = append(client.Env, "PGPASSWORD=secret")
+	s := start(t, server)
+	waitFor(t, "postgres", ownAddr(5432))
+	run(t, client)
+	log := s.stop(sig)
+	for _, noise := range []string{"could not", "unexpected EOF", "incomplete startup", "expected password"} {
+		if strings.Contains(log, noise) {
+			t.Errorf("the probe left %q in the log:\n%s", noise, log)
+		}
+	}
+	return strings.Count(log, "the database system is starting up") + strings.Count(log, "the database system is not yet accepting connections")
 }
 
 func TestRedis(t *testing.T) {

@@ -89,10 +89,12 @@ func (p Probe) once(ctx context.Context, addr netip.AddrPort) (verdict, error) {
 	if err != nil {
 		return starting, err
 	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	// Nothing is lost in a probe's connection; and a deadline cannot be set only
+	// on one that is closed, where the next read says so.
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	// The connection is interrupted when ctx ends.
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	v, reply := p.converse(conn)
 	if v == serving && p.bye != nil {
@@ -127,7 +129,7 @@ func sayBye(conn net.Conn, bye []byte) {
 	if bye == nil {
 		return
 	}
-	conn.SetDeadline(time.Now().Add(byeTimeout))
+	_ = conn.SetDeadline(time.Now().Add(byeTimeout))
 	if _, err := conn.Write(bye); err != nil {
 		return
 	}

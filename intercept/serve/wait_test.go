@@ -25,14 +25,14 @@ func script(t *testing.T, replies ...string) netip.AddrPort {
 			if err != nil {
 				return
 			}
-			c.Write([]byte(replies[min(i, len(replies)-1)]))
-			c.(*net.TCPConn).CloseWrite()
+			_, _ = c.Write([]byte(replies[min(i, len(replies)-1)]))
+			_ = c.(*net.TCPConn).CloseWrite()
 			var b [64]byte
-			c.Read(b[:])
-			c.Close()
+			_, _ = c.Read(b[:])
+			_ = c.Close()
 		}
 	}()
-	t.Cleanup(func() { l.Close(); <-done })
+	t.Cleanup(func() { _ = l.Close(); <-done })
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
@@ -65,12 +65,12 @@ func TestWaitEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed.Close()
+	_ = closed.Close()
 	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts in its backlog, says nothing
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mute.Close()
+	defer func() { _ = mute.Close() }()
 	for name, l := range map[string]net.Listener{"nobody listens": closed, "no answer": mute} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

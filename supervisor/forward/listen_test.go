@@ -73,16 +73,17 @@ func TestAllAddresses(t *testing.T) {
 			}
 			ports := f.Ports()
 			t.Logf("%s %q: %v", protocol, host, ports)
-			for _, p := range ports {
-				if p.Addr().IsUnspecified() || p.Port() != ports[0].Port() || host == "0.0.0.0" && !p.Addr().Is4() {
-					t.Errorf("bound to %v", p)
-				}
+			isWrong := func(p netip.AddrPort) bool {
+				return p.Addr().IsUnspecified() || p.Port() != ports[0].Port() || host == "0.0.0.0" && !p.Addr().Is4()
+			}
+			if slices.ContainsFunc(ports, isWrong) {
+				t.Errorf("bound to %v", ports)
 			}
 			l, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr("127.77.99.1"), ports[0].Port()).String())
 			if err != nil {
 				t.Errorf("a service's own address is taken: %v", err)
 			} else {
-				l.Close()
+				_ = l.Close()
 			}
 			if err := f.Close(); err != nil {
 				t.Error(err)
@@ -96,7 +97,7 @@ func TestInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	port := addrPort(l.Addr()).Port()
 	_, err = Open(t.Context(), Config{
 		Service:    "web",
@@ -116,7 +117,7 @@ func TestBadConfig(t *testing.T) {
 	} {
 		f, err := Open(t.Context(), Config{Service: "web", Publish: publish})
 		if err == nil {
-			f.Close()
+			_ = f.Close()
 			t.Errorf("%+v opened", publish)
 		} else if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `"web"`) {
 			t.Errorf("%+v: error %v, want %q", publish, err, want)

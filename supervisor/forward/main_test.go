@@ -67,7 +67,7 @@ func service(t testing.TB, handle func(*net.TCPConn)) net.Addr {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -75,7 +75,7 @@ func service(t testing.TB, handle func(*net.TCPConn)) net.Addr {
 				return
 			}
 			go func() {
-				defer c.Close()
+				defer func() { _ = c.Close() }()
 				handle(c.(*net.TCPConn))
 			}()
 		}
@@ -89,6 +89,6 @@ func dial(t testing.TB, f *Forwarder) *net.TCPConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	return c.(*net.TCPConn)
 }

@@ -19,7 +19,7 @@ func TestPrivilegedPortAsUser(t *testing.T) {
 	if os.Getenv(asUser) != "" {
 		f, err := Open(t.Context(), Config{Service: "web", Publish: compose.Publish{HostIP: "127.0.0.1", HostPort: 1}})
 		if err == nil {
-			f.Close()
+			_ = f.Close()
 		}
 		if !errors.Is(err, ErrPrivilegedPort) {
 			t.Errorf("error %v, want ErrPrivilegedPort", err)

@@ -89,10 +89,12 @@ func (f *Forwarder) connect(client *net.TCPConn) (*net.TCPConn, error) {
 	}()
 	service, err := f.dial(ctx)
 	// End the watch, which reads nothing, and give the client its deadline back.
+	// Setting a deadline or an option, here and below, fails on a closed
+	// connection only, and then the next read or write says so.
 	endWatch()
-	client.SetReadDeadline(time.Unix(1, 0))
+	_ = client.SetReadDeadline(time.Unix(1, 0))
 	<-watched
-	client.SetReadDeadline(time.Time{})
+	_ = client.SetReadDeadline(time.Time{})
 	if cause := context.Cause(ctx); cause != nil {
 		if service != nil {
 			abort(service)
@@ -133,8 +135,9 @@ func isGone(client *net.TCPConn) bool {
 		return true
 	}
 	isGone := false
-	// The function is called again each time the poller sees a change.
-	raw.Read(func(fd uintptr) bool {
+	// The function is called again each time the poller sees a change. The error
+	// is that of the deadline, by which the caller ends the watch.
+	_ = raw.Read(func(fd uintptr) bool {
 		isGone = peekEnd(int(fd))
 		return isGone
 	})
@@ -175,7 +178,7 @@ func end(c *net.TCPConn, err error) {
 		abort(c)
 		return
 	}
-	c.Close()
+	_ = c.Close()
 }
 
 // pump copies one direction and hands on its end. The kernel does the copying:
@@ -184,17 +187,17 @@ func pump(dst, src *net.TCPConn) error {
 	if _, err := io.Copy(dst, src); err != nil {
 		// One of the two is broken. The other direction notices if it has work;
 		// if not, it must not wait for ever.
-		dst.SetReadDeadline(time.Now().Add(drainTime))
+		_ = dst.SetReadDeadline(time.Now().Add(drainTime))
 		return err
 	}
-	dst.CloseWrite()
+	_ = dst.CloseWrite() // fails when dst was reset, which the other direction sees
 	return nil
 }
 
 // abort closes a connection with a reset.
 func abort(c *net.TCPConn) {
-	c.SetLinger(0)
-	c.Close()
+	_ = c.SetLinger(0)
+	_ = c.Close()
 }
 
 // dialUDP connects a UDP socket to the service.

@@ -25,8 +25,8 @@ func countThenEcho(c *net.TCPConn) {
 	if err != nil {
 		return
 	}
-	fmt.Fprintf(c, "%d bytes: ", len(b))
-	c.Write(b)
+	_, _ = fmt.Fprintf(c, "%d bytes: ", len(b))
+	_, _ = c.Write(b)
 }
 
 func TestHoldUntilReady(t *testing.T) {
@@ -39,11 +39,11 @@ func TestHoldUntilReady(t *testing.T) {
 		_, err := c.Write(payload)
 		sent <- errors.Join(err, c.CloseWrite())
 	}()
-	c.SetReadDeadline(time.Now().Add(3 * watchAfter / 2)) // past the begin of the watch
+	_ = c.SetReadDeadline(time.Now().Add(3 * watchAfter / 2)) // past the begin of the watch
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, errTimeout) {
 		t.Fatalf("read before the service is up: %v, want to wait", err)
 	}
-	c.SetReadDeadline(time.Time{})
+	_ = c.SetReadDeadline(time.Time{})
 	g.serve(service(t, countThenEcho))
 	got, err := io.ReadAll(c)
 	if err != nil {
@@ -60,9 +60,9 @@ func TestHoldUntilReady(t *testing.T) {
 // TestReaderOnly: a client that ends its stream at once and reads.
 func TestReaderOnly(t *testing.T) {
 	g := newGate()
-	g.serve(service(t, func(c *net.TCPConn) { io.WriteString(c, "hello") }))
+	g.serve(service(t, func(c *net.TCPConn) { _, _ = io.WriteString(c, "hello") }))
 	c := dial(t, publish(t, "tcp", g))
-	c.CloseWrite()
+	_ = c.CloseWrite()
 	if got, err := io.ReadAll(c); err != nil || string(got) != "hello" {
 		t.Errorf("read %q, %v", got, err)
 	}
@@ -73,7 +73,7 @@ func TestServerEndsFirst(t *testing.T) {
 	g := newGate()
 	got := make(chan string, 1)
 	g.serve(service(t, func(c *net.TCPConn) {
-		c.CloseWrite()
+		_ = c.CloseWrite()
 		b, _ := io.ReadAll(c)
 		got <- string(b)
 	}))
@@ -81,8 +81,8 @@ func TestServerEndsFirst(t *testing.T) {
 	if _, err := io.ReadAll(c); err != nil {
 		t.Fatal(err)
 	}
-	io.WriteString(c, "late")
-	c.CloseWrite()
+	_, _ = io.WriteString(c, "late")
+	_ = c.CloseWrite()
 	if s := <-got; s != "late" {
 		t.Errorf("service read %q, want late", s)
 	}
@@ -100,10 +100,10 @@ func TestHundredClients(t *testing.T) {
 				failed.Add(1)
 				return
 			}
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			text := fmt.Sprintf("client %d", i)
-			io.WriteString(c, text)
-			c.(*net.TCPConn).CloseWrite()
+			_, _ = io.WriteString(c, text)
+			_ = c.(*net.TCPConn).CloseWrite()
 			got, err := io.ReadAll(c)
 			if err != nil || string(got) != fmt.Sprintf("%d bytes: %s", len(text), text) {
 				failed.Add(1)
@@ -129,11 +129,11 @@ func TestReset(t *testing.T) {
 	t.Run("service resets", func(t *testing.T) {
 		g := newGate()
 		g.serve(service(t, func(c *net.TCPConn) {
-			c.Read(make([]byte, 1))
-			c.SetLinger(0)
+			_, _ = c.Read(make([]byte, 1))
+			_ = c.SetLinger(0)
 		}))
 		c := dial(t, publish(t, "tcp", g))
-		io.WriteString(c, "x")
+		_, _ = io.WriteString(c, "x")
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("read: %v, want a reset", err)
 		}
@@ -143,7 +143,7 @@ func TestReset(t *testing.T) {
 		got := make(chan error, 1)
 		begun := make(chan struct{})
 		g.serve(service(t, func(c *net.TCPConn) {
-			c.Write([]byte("x"))
+			_, _ = c.Write([]byte("x"))
 			close(begun)
 			_, err := c.Read(make([]byte, 1))
 			got <- err
@@ -163,13 +163,13 @@ func TestReset(t *testing.T) {
 		f := publish(t, "tcp", g)
 		c := dial(t, f)
 		testenv.Eventually(t, 5*time.Second, func() error { // it is accepted
-			c.SetReadDeadline(time.Now().Add(time.Millisecond))
+			_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
 			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, errTimeout) {
 				return fmt.Errorf("read: %w", err)
 			}
 			return nil
 		})
-		c.SetReadDeadline(time.Time{})
+		_ = c.SetReadDeadline(time.Time{})
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -196,15 +196,15 @@ func TestClientGone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer f.Close()
+			defer func() { _ = f.Close() }()
 			c := dial(t, f)
 			if how == "reset after data" {
-				io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+				_, _ = io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
 			}
 			if how != "close" {
-				c.SetLinger(0)
+				_ = c.SetLinger(0)
 			}
-			c.Close()
+			_ = c.Close()
 			select {
 			case <-left:
 			case <-time.After(10 * time.Second):
@@ -220,7 +220,7 @@ func TestRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old.Close()
+	_ = old.Close()
 	addr := service(t, countThenEcho)
 	asked := 0
 	f, err := Open(t.Context(), Config{
@@ -236,9 +236,9 @@ func TestRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	c := dial(t, f)
-	c.CloseWrite()
+	_ = c.CloseWrite()
 	if got, err := io.ReadAll(c); err != nil || string(got) != "0 bytes: " {
 		t.Errorf("read %q, %v", got, err)
 	}
@@ -249,7 +249,7 @@ func TestRestart(t *testing.T) {
 func BenchmarkThroughput(b *testing.B) {
 	sink := func(c *net.TCPConn) {
 		n, _ := io.Copy(io.Discard, c)
-		fmt.Fprint(c, n)
+		_, _ = fmt.Fprint(c, n)
 	}
 	addr := service(b, sink)
 	g := newGate()
@@ -261,7 +261,7 @@ func BenchmarkThroughput(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			chunk := make([]byte, 256<<10)
 			b.SetBytes(int64(len(chunk)))
 			for b.Loop() {
@@ -269,7 +269,7 @@ func BenchmarkThroughput(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			c.(*net.TCPConn).CloseWrite()
+			_ = c.(*net.TCPConn).CloseWrite()
 			if got, err := io.ReadAll(c); err != nil || string(got) != fmt.Sprint(b.N*len(chunk)) {
 				b.Errorf("the service counted %s bytes of %d, %v", got, b.N*len(chunk), err)
 			}

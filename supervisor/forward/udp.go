@@ -132,10 +132,11 @@ func (f *Forwarder) associate(a *association) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { service.Close() })
+	// Closing a datagram socket loses nothing, so its error says nothing.
+	stop := context.AfterFunc(ctx, func() { _ = service.Close() })
 	defer func() {
 		if stop() {
-			service.Close()
+			_ = service.Close()
 		}
 	}()
 	wg.Go(func() { cancel(a.answer(service)) })

@@ -20,7 +20,7 @@ func udpEcho(t *testing.T) net.Addr {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() { _ = c.Close() })
 	go func() {
 		b := make([]byte, maxDatagram)
 		for {
@@ -28,7 +28,7 @@ func udpEcho(t *testing.T) net.Addr {
 			if err != nil {
 				return
 			}
-			c.WriteTo(b[:n], from)
+			_, _ = c.WriteTo(b[:n], from)
 		}
 	}()
 	return c.LocalAddr()
@@ -40,8 +40,8 @@ func dialPublic(t *testing.T, f *Forwarder) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 	return c
 }
 
@@ -50,8 +50,8 @@ func TestUDP(t *testing.T) {
 	f := publish(t, "udp", g)
 	a, b := dialPublic(t, f), dialPublic(t, f)
 	for i := range 5 {
-		fmt.Fprintf(a, "a%d", i)
-		fmt.Fprintf(b, "b%d", i)
+		_, _ = fmt.Fprintf(a, "a%d", i)
+		_, _ = fmt.Fprintf(b, "b%d", i)
 	}
 	g.serve(udpEcho(t))
 	buffer := make([]byte, 100)
@@ -88,13 +88,13 @@ func TestUDPIdle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	c := dialPublic(t, f)
-	fmt.Fprint(c, "lost, the service is not there in time")
+	_, _ = fmt.Fprint(c, "lost, the service is not there in time")
 	<-asked
 	g.serve(udpEcho(t))
 	buffer := make([]byte, 100)
-	fmt.Fprint(c, "again")
+	_, _ = fmt.Fprint(c, "again")
 	if n, err := c.Read(buffer); err != nil || string(buffer[:n]) != "again" {
 		t.Errorf("read %q, %v", buffer[:n], err)
 	}
@@ -111,24 +111,24 @@ func TestUDPServiceRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	closed, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr := closed.LocalAddr()
-	closed.Close()
+	_ = closed.Close()
 	g.serve(addr)
 	c := dialPublic(t, f)
-	fmt.Fprint(c, "refused")
+	_, _ = fmt.Fprint(c, "refused")
 	<-dropped
 	reopened, err := net.ListenPacket("udp", addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reopened.Close()
-	fmt.Fprint(c, "again")
-	reopened.SetReadDeadline(time.Now().Add(10 * time.Second))
+	defer func() { _ = reopened.Close() }()
+	_, _ = fmt.Fprint(c, "again")
+	_ = reopened.SetReadDeadline(time.Now().Add(10 * time.Second))
 	buffer := make([]byte, 100)
 	if n, _, err := reopened.ReadFrom(buffer); err != nil || string(buffer[:n]) != "again" {
 		t.Errorf("service read %q, %v", buffer[:n], err)
