@@ -1,0 +1,200 @@
+package compose
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// defaultStopGrace is Compose's own default for stop_grace_period.
+const defaultStopGrace = 10 * time.Second
+
+// maxScale bounds the instances of one service, so that a slip of the keyboard
+// does not fill the memory.
+const maxScale = 10000
+
+// PlanOptions are the inputs of NewPlan beside the project.
+type PlanOptions struct {
+	Runtime     Runtime       // --runtime: wins over the files; "" = as they say
+	HoldTimeout time.Duration // --hold-timeout: wins over the files; 0 = as they say
+	// Prefix is an IPv4 loopback prefix for the addresses of processes, as
+	// 127.64.0.0/20. It may be zero if the project has no process.
+	Prefix  netip.Prefix
+	Sources *Sources // of Load, so that errors name file and line; may be nil
+}
+
+// NewPlan turns a loaded project into what the runtimes need. It is pure: no
+// input, no output, and equal arguments give equal plans. Errors are
+// *FieldError, the first in the order of service names.
+func NewPlan(project *types.Project, o PlanOptions) (*Plan, error) {
+	plan, err := newPlan(project, o)
+	if err != nil {
+		return nil, o.Sources.locateErr(err)
+	}
+	return plan, nil
+}
+
+func newPlan(project *types.Project, o PlanOptions) (*Plan, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	plan := &Plan{Name: project.Name, WorkingDir: project.WorkingDir}
+	var warnings warnings
+	err := firstByName(maps.Keys(project.Services), func(name string) error {
+		config := project.Services[name]
+		service, err := newService(project, config, o)
+		if err != nil {
+			return err
+		}
+		warnings.collect(config, service.Runtime)
+		plan.Services = append(plan.Services, service)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := assignAddresses(plan.Services, o.Prefix); err != nil {
+		return nil, err
+	}
+	plan.Warnings = warnings.lines()
+	return plan, nil
+}
+
+func (o PlanOptions) check() error {
+	switch o.Runtime {
+	case "", Engine, Process:
+	default:
+		return fieldErrorf("", "runtime %q is not allowed (allowed: %s, %s)", o.Runtime, Engine, Process)
+	}
+	if o.HoldTimeout < 0 {
+		return fieldErrorf("", "hold timeout %s is negative", o.HoldTimeout)
+	}
+	return nil
+}
+
+// newService plans all of a service but its addresses, which depend on the
+// services before it.
+func newService(project *types.Project, config types.ServiceConfig, o PlanOptions) (Service, error) {
+	set, err := serviceSettings(project, config)
+	if err != nil {
+		return Service{}, err
+	}
+	if scale := config.GetScale(); scale > maxScale {
+		return Service{}, fieldErrorf("services."+config.Name+"."+scaleKey(config), "%d instances are more than %d", scale, maxScale)
+	}
+	service := Service{
+		Name:       config.Name,
+		Runtime:    chooseRuntime(config, set, o.Runtime),
+		Instances:  instances(config),
+		Settings:   set.resolve(o.HoldTimeout),
+		Env:        environment(config),
+		Dir:        workingDir(project, config),
+		User:       config.User,
+		StopSignal: config.StopSignal,
+		StopGrace:  defaultStopGrace,
+		Attach:     config.Attach == nil || *config.Attach,
+	}
+	if config.StopGracePeriod != nil {
+		service.StopGrace = time.Duration(*config.StopGracePeriod)
+	}
+	if service.StopGrace < 0 {
+		return Service{}, fieldErrorf("services."+config.Name+".stop_grace_period", "%s is negative", service.StopGrace)
+	}
+	if service.Command, err = command(config, service.Runtime); err != nil {
+		return Service{}, err
+	}
+	if service.Ports, service.Published, err = ports(config, service.Runtime); err != nil {
+		return Service{}, err
+	}
+	if service.Names, err = hostNames(config); err != nil {
+		return Service{}, err
+	}
+	if service.LinkNames, err = linkNames(config); err != nil {
+		return Service{}, err
+	}
+	if service.ExtraHosts, err = extraHosts(config, service.Runtime); err != nil {
+		return Service{}, err
+	}
+	if service.Restart, err = restart(config); err != nil {
+		return Service{}, err
+	}
+	service.Gates, err = gates(project, config, set.gates)
+	return service, err
+}
+
+// chooseRuntime: the command line, then x-upall (the service's is over the
+// project's already), then what the service has to run.
+func chooseRuntime(config types.ServiceConfig, set settings, override Runtime) Runtime {
+	switch {
+	case override != "":
+		return override
+	case set.runtime != "":
+		return set.runtime
+	case config.Image != "" || config.Build != nil || config.Provider != nil:
+		return Engine
+	}
+	return Process
+}
+
+// command is entrypoint and command in one; what the engine runs may be in the
+// image, what is run as a process must be in the file.
+func command(config types.ServiceConfig, runtime Runtime) ([]string, error) {
+	path := "services." + config.Name
+	whole := slices.Concat([]string(config.Entrypoint), []string(config.Command))
+	if runtime == Engine {
+		if config.Image == "" && config.Build == nil && config.Provider == nil {
+			return nil, fieldErrorf(path, "neither image nor build is given, and the engine runtime needs one")
+		}
+		return whole, nil
+	}
+	switch {
+	case len(whole) > 0 && whole[0] == "":
+		return nil, fieldErrorf(path+".command", "the name of the program is empty")
+	case len(whole) > 0:
+		return whole, nil
+	case config.Image != "" || config.Build != nil:
+		return nil, fieldErrorf(path+".command", "missing, and the image's own command is not known without a container (give command or entrypoint)")
+	}
+	return nil, fieldErrorf(path+".command", "missing: a process needs command or entrypoint (or image or build, to run as a container)")
+}
+
+// environment lists what the file sets; entries without a value that nothing
+// resolved are dropped, as Compose does.
+func environment(config types.ServiceConfig) []string {
+	var env []string
+	for _, key := range slices.Sorted(maps.Keys(config.Environment)) {
+		if value := config.Environment[key]; value != nil {
+			env = append(env, key+"="+*value)
+		}
+	}
+	return env
+}
+
+// workingDir: for a process the project directory stands for the image's.
+func workingDir(project *types.Project, config types.ServiceConfig) string {
+	if filepath.IsAbs(config.WorkingDir) {
+		return filepath.Clean(config.WorkingDir)
+	}
+	return filepath.Join(project.WorkingDir, config.WorkingDir)
+}
+
+// scaleKey is where the number of instances is set.
+func scaleKey(config types.ServiceConfig) string {
+	if config.Scale != nil {
+		return "scale"
+	}
+	return "deploy.replicas"
+}
+
+func instances(config types.ServiceConfig) []Instance {
+	var all []Instance
+	for i := 1; i <= config.GetScale(); i++ {
+		all = append(all, Instance{Name: fmt.Sprintf("%s-%d", config.Name, i), Index: i})
+	}
+	return all
+}

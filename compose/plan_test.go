@@ -1,0 +1,188 @@
+package compose
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// text prints a plan for the golden files; root is shown as ROOT.
+func (p *Plan) text(root string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "project %s in %s\n", p.Name, p.WorkingDir)
+	for _, s := range p.Services {
+		fmt.Fprintf(&b, "\n%s: %s %q in %s\n", s.Name, s.Runtime, s.Command, s.Dir)
+		fmt.Fprintf(&b, "  names %s\n", strings.Join(s.Names, " "))
+		for _, i := range s.Instances {
+			fmt.Fprintf(&b, "  instance %d %s %s %s\n", i.Index, i.Name, showAddr(i.Addr), showAddr(i.Addr2))
+		}
+		for _, port := range s.Ports {
+			fmt.Fprintf(&b, "  port %d/%s\n", port.Number, port.Protocol)
+		}
+		for _, u := range s.Published {
+			fmt.Fprintf(&b, "  publish %q %d-%d -> %d/%s\n", u.HostIP, u.HostPort, u.HostPortEnd, u.Target, u.Protocol)
+		}
+		for _, g := range s.Gates {
+			fmt.Fprintf(&b, "  gate %s %s %s required=%t restart=%t\n", g.Kind, g.Service, g.Condition, g.Required, g.Restart)
+		}
+		for _, alias := range slices.Sorted(maps.Keys(s.LinkNames)) {
+			fmt.Fprintf(&b, "  link %s = %s\n", alias, s.LinkNames[alias])
+		}
+		for _, h := range s.ExtraHosts {
+			fmt.Fprintf(&b, "  host %s\n", h)
+		}
+		for _, e := range s.Env {
+			fmt.Fprintf(&b, "  env %q\n", e)
+		}
+		fmt.Fprintf(&b, "  user %q stop %q %s restart %s:%d attach %t\n", s.User, s.StopSignal, s.StopGrace, s.Restart.Policy, s.Restart.Max, s.Attach)
+		fmt.Fprintf(&b, "  hold %s %s ready %s io_uring %t\n", s.Settings.Hold, s.Settings.HoldTimeout, s.Settings.Ready, s.Settings.AllowIOURing)
+	}
+	for _, w := range p.Warnings {
+		fmt.Fprintf(&b, "\nwarning: %s\n", w)
+	}
+	return strings.ReplaceAll(b.String(), root, "ROOT")
+}
+
+func showAddr(a netip.Addr) string {
+	if !a.IsValid() {
+		return "-"
+	}
+	return a.String()
+}
+
+func TestNewPlan(t *testing.T) {
+	small := netip.MustParsePrefix("127.10.0.0/28")
+	cases := []struct {
+		name    string
+		file    string // if it is not the name
+		options PlanOptions
+	}{
+		{name: "defaults"},
+		{name: "runtimes"},
+		{name: "chosen"},
+		{name: "forced", options: PlanOptions{Runtime: Process}},
+		{name: "ports"},
+		{name: "names"},
+		{name: "gates"},
+		{name: "gates-top"},
+		{name: "replicas"},
+		{name: "replicas-small", file: "replicas", options: PlanOptions{Prefix: small}},
+		{name: "environment"},
+		{name: "restart"},
+		{name: "settings"},
+		{name: "settings-flag", file: "settings", options: PlanOptions{HoldTimeout: 7 * time.Second}},
+		{name: "warnings"},
+	}
+	root, err := filepath.Abs("testdata/plan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			file := c.file
+			if file == "" {
+				file = c.name
+			}
+			options := Options{Files: []string{filepath.Join(root, file+".yaml")}, Environment: []string{"FROM_HOST=yes"}}
+			plan, err := loadAndPlan(t.Context(), options, c.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareGolden(t, filepath.Join(root, c.name+".golden"), plan.text(root))
+			again, err := loadAndPlan(t.Context(), options, c.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(plan.text(root), again.text(root)); diff != "" {
+				t.Errorf("not deterministic:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestPlanFiles keeps the folder free of files that no case reads.
+func TestPlanFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/plan/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if _, err := os.Stat(strings.TrimSuffix(file, ".yaml") + ".golden"); err != nil {
+			t.Errorf("%s is read by no test", file)
+		}
+	}
+}
+
+// TestNewPlanLeavesProject: planning is pure, and so can be done again with
+// other options.
+func TestNewPlanLeavesProject(t *testing.T) {
+	project, err := Load(t.Context(), Options{Files: []string{"testdata/plan/gates.yaml"}, Environment: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := project.MarshalYAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewPlan(project, PlanOptions{Prefix: testPrefix()}); err != nil {
+		t.Fatal(err)
+	}
+	after, err := project.MarshalYAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(before), string(after)); diff != "" {
+		t.Errorf("the project changed:\n%s", diff)
+	}
+	if strings.Contains(string(after), placeholderImage) {
+		t.Errorf("the project holds the placeholder image:\n%s", after)
+	}
+}
+
+// TestPlanErrors are the errors that no file can cause alone.
+func TestPlanErrors(t *testing.T) {
+	cases := []struct {
+		name    string
+		file    string
+		options PlanOptions
+		want    string
+	}{
+		{"runtime", "defaults", PlanOptions{Runtime: "docker"}, `runtime "docker" is not allowed (allowed: engine, process)`},
+		{"timeout", "defaults", PlanOptions{HoldTimeout: -1}, `hold timeout -1ns is negative`},
+		{"forced engine", "defaults", PlanOptions{Runtime: Engine}, `testdata/plan/defaults.yaml:2: services.web: neither image nor build is given, and the engine runtime needs one`},
+		{"forced process", "chosen", PlanOptions{Runtime: Process}, `testdata/plan/chosen.yaml:4: services.built.command: missing, and the image's own command is not known without a container (give command or entrypoint)`},
+		{"small prefix", "replicas", PlanOptions{Prefix: netip.MustParsePrefix("127.1.0.0/29")}, `address prefix 127.1.0.0/29 has room for 2 processes, and the project has 6`},
+		{"single address", "defaults", PlanOptions{Prefix: netip.MustParsePrefix("127.1.0.0/32")}, `address prefix 127.1.0.0/32 has room for 0 processes, and the project has 1`},
+		{"foreign prefix", "defaults", PlanOptions{Prefix: netip.MustParsePrefix("10.0.0.0/8")}, `address prefix "10.0.0.0/8" is not a prefix within 127.0.0.0/8`},
+		{"wide prefix", "defaults", PlanOptions{Prefix: netip.MustParsePrefix("127.0.0.0/7")}, `address prefix "127.0.0.0/7" is not a prefix within 127.0.0.0/8`},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := loadAndPlan(t.Context(), Options{Files: []string{"testdata/plan/" + c.file + ".yaml"}, Environment: []string{}}, c.options)
+			if err == nil || err.Error() != c.want {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+// TestPlanWithoutSources: errors then name the key alone.
+func TestPlanWithoutSources(t *testing.T) {
+	project, err := Load(t.Context(), Options{Files: []string{"testdata/plan/defaults.yaml"}, Environment: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = NewPlan(project, PlanOptions{Runtime: Engine})
+	want := "services.web: neither image nor build is given, and the engine runtime needs one"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
