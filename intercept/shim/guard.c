@@ -112,6 +112,18 @@ static void guard(pid_t program) {
 	}
 }
 
+static pid_t guard_pid;
+
+// upall_die_with_guard comes after every change of credentials, for those clear
+// the setting (prctl(2), PR_SET_PDEATHSIG).
+void upall_die_with_guard(void) {
+	if (!guard_pid)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != guard_pid)
+		_exit(128 + SIGKILL);
+}
+
 void upall_guard(int control) {
 	setsid(); // the terminal's signals are for upall
 	sigset_t child;
@@ -126,9 +138,7 @@ void upall_guard(int control) {
 	if (program < 0)
 		upall_die(EXIT_SETUP, "fork");
 	if (program == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != self)
-			_exit(128 + SIGKILL);
+		guard_pid = self;
 		close(control);
 		setsid();
 		signal(SIGCHLD, SIG_DFL);

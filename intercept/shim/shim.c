@@ -217,6 +217,7 @@ __attribute__((constructor)) static void shim(int argc, char **argv, char **envp
 		hand_over(agent, notify, o.state);
 	}
 	become_user(&o);
+	upall_die_with_guard();
 	close_from(3);
 	execvp(o.command[0], o.command);
 	upall_die(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, o.command[0]);

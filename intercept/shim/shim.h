@@ -13,4 +13,7 @@ void upall_die(int code, const char *what);
 // socket pair.
 void upall_guard(int control);
 
+// upall_die_with_guard has the kernel kill the caller when its guard dies.
+void upall_die_with_guard(void);
+
 #endif

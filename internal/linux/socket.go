@@ -171,3 +171,36 @@ func ListenTCP(addr netip.AddrPort, backlog int) (*Socket, error) {
 	}
 	return s, nil
 }
+
+// copiedOptions are what a program sets on a socket before listen(2) and what
+// the sockets that it accepts inherit or its listener needs.
+var copiedOptions = []struct{ level, name int }{
+	{unix.SOL_SOCKET, unix.SO_REUSEADDR}, {unix.SOL_SOCKET, unix.SO_REUSEPORT}, {unix.SOL_SOCKET, unix.SO_KEEPALIVE},
+	{unix.SOL_SOCKET, unix.SO_PRIORITY}, {unix.SOL_SOCKET, unix.SO_OOBINLINE},
+	{unix.IPPROTO_TCP, unix.TCP_NODELAY}, {unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT}, {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT},
+	{unix.IPPROTO_TCP, unix.TCP_QUICKACK},
+}
+
+// CopyOptions gives s what is set otherwise on from: options, buffer sizes and
+// O_NONBLOCK. Everything is tried; the errors are joined.
+func (s *Socket) CopyOptions(from *Socket) error {
+	errs := []error{s.SetNonblock(from.IsNonblock())}
+	for _, o := range copiedOptions {
+		errs = append(errs, s.copyOption(from, o.level, o.name, 1))
+	}
+	// The kernel reports twice of what it was given (socket(7)).
+	errs = append(errs, s.copyOption(from, unix.SOL_SOCKET, unix.SO_RCVBUF, 2), s.copyOption(from, unix.SOL_SOCKET, unix.SO_SNDBUF, 2))
+	return errors.Join(errs...)
+}
+
+func (s *Socket) copyOption(from *Socket, level, name, factor int) error {
+	want, err := unix.GetsockoptInt(from.Int(), level, name)
+	if err != nil {
+		return nil // not an option of such a socket
+	}
+	if have, err := unix.GetsockoptInt(s.Int(), level, name); err != nil || have == want {
+		return nil
+	}
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s.Int(), level, name, want/factor))
+}

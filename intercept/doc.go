@@ -1,0 +1,16 @@
+// Package intercept turns notifications into verdicts: it receives the calls of
+// the instances that it was told of, asks the registry, and carries the answers
+// out by parking, by early listeners, or by keeping a call in its notification.
+//
+// Use: Open, Add each instance, run it under a shim that hands its notifyFD to
+// Socket, tell Started and Ended, Close.
+// Ownership: one goroutine (loop) owns the registry and every hold; one per
+// notifyFD receives and answers what needs no decision. Descriptors duplicated
+// from clients are closed before the hold that needed them ends.
+// Promises: each notification gets one response and each hold one end, which is
+// told in an event. What cannot be decided continues as without upall. Events
+// are emitted in order by the loop; Options.Emit must not block.
+// It knows nothing of Compose or of containers, and is no security boundary: a
+// program can change an address after it was read.
+// Tests: TestKernel* run real clients against a real kernel.
+package intercept

@@ -1,0 +1,228 @@
+package intercept
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"upall/intercept/park"
+	"upall/intercept/sockdiag"
+	"upall/internal/event"
+	"upall/internal/linux"
+)
+
+// space is a network namespace in which connects are parked.
+type space struct {
+	tried    bool
+	parker   *park.Parker
+	parkErr  error
+	diag     *sockdiag.Conn
+	awaiting map[netip.AddrPort][]awaited // by target: marked, the SYN has not come yet
+}
+
+type awaited struct {
+	id uint64
+	h  *hold
+}
+
+// socketPatience is how long the duplicate of a parked client's socket may stay
+// open. It is needed until the SYN comes, which is at once, but for TCP fast
+// open, where the first write sends it; while it is open a close of the client's
+// goes unseen.
+const socketPatience = time.Second
+
+// open makes the queue at the first need and tells whether there is one.
+func (s *space) open(i *Interceptor) bool {
+	if !s.tried {
+		s.tried = true
+		s.awaiting = map[netip.AddrPort][]awaited{}
+		s.parker, s.parkErr = park.Open(park.Options{
+			Logger: i.log,
+			Handle: func(p park.Packet) {
+				select {
+				case i.inputs <- func() { i.arrived(p) }:
+				case <-i.quit:
+				}
+			},
+			DisableNativeQueue: i.disabled.Has(linux.NativeQueue),
+			DisableOwner:       i.disabled.Has(linux.TableOwner),
+		})
+		if s.parkErr != nil {
+			i.log.Info("connects cannot be parked", "reason", s.parkErr)
+		}
+	}
+	return s.parkErr == nil
+}
+
+// CannotPark says why connects cannot be parked in this network namespace, nil
+// when they can. It tries.
+func CannotPark(disabled linux.Disabled) error {
+	if disabled.Has(linux.Park) {
+		return errors.New("parking is switched off")
+	}
+	p, err := park.Open(park.Options{Handle: func(park.Packet) {}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return p.Close()
+}
+
+func (s *space) close() error {
+	var errs []error
+	for _, as := range s.awaiting {
+		for _, a := range as {
+			if a.h.sock != nil {
+				errs = append(errs, a.h.sock.Close())
+			}
+		}
+	}
+	if s.parker != nil {
+		errs = append(errs, s.parker.Close())
+	}
+	if s.diag != nil {
+		errs = append(errs, s.diag.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *space) awaitSYN(id uint64, h *hold) {
+	s.awaiting[h.target] = append(s.awaiting[h.target], awaited{id, h})
+}
+
+// take finds the hold that a SYN from src is of.
+func (s *space) take(src, dst netip.AddrPort) *hold {
+	as := s.awaiting[dst]
+	for n, a := range as {
+		if !a.h.isFrom(src) {
+			continue
+		}
+		if as = append(as[:n], as[n+1:]...); len(as) == 0 {
+			delete(s.awaiting, dst)
+		} else {
+			s.awaiting[dst] = as
+		}
+		return a.h
+	}
+	return nil
+}
+
+func (h *hold) isFrom(src netip.AddrPort) bool {
+	if h.sock == nil {
+		return !h.src.IsValid() || h.src == src
+	}
+	local, err := h.sock.LocalAddr()
+	return err == nil && local == src
+}
+
+// arrived pairs a SYN with its hold. A SYN without one is let go: it is of a
+// socket that was parked before.
+func (i *Interceptor) arrived(p park.Packet) {
+	h := i.space.take(p.Src, p.Dst)
+	if h == nil {
+		i.verdict(i.space.parker.Accept, p.ID)
+		return
+	}
+	i.discardOf(h)
+	h.packet, h.src, h.arrived = p.ID, p.Src, true
+	if h.overtake != "" {
+		i.judge(h, h.overtake)
+	}
+}
+
+func (i *Interceptor) verdict(give func(...uint32) error, packet uint32) {
+	if err := give(packet); err != nil {
+		i.log.Error("give a verdict on a parked connect", "error", err)
+	}
+}
+
+// judge gives the verdict on the SYN of an ended hold.
+func (i *Interceptor) judge(h *hold, end event.End) {
+	switch end {
+	case event.Released:
+		i.verdict(i.space.parker.Accept, h.packet)
+	case event.Refused, event.Expired:
+		i.verdict(i.space.parker.Refuse, h.packet)
+	default:
+		i.verdict(i.space.parker.Drop, h.packet)
+	}
+}
+
+func (i *Interceptor) endParked(h *hold, end event.End) {
+	if !h.arrived {
+		h.overtake = end
+		return
+	}
+	i.judge(h, end)
+}
+
+// goneParked returns the parked holds whose sockets are not connecting any more:
+// closed, or timed out by themselves.
+func (i *Interceptor) goneParked() []uint64 {
+	diag, err := i.space.dial()
+	if err != nil {
+		return nil
+	}
+	connecting, err := diag.Connecting()
+	if err != nil {
+		i.log.Warn("look for parked clients", "error", err)
+		return nil
+	}
+	type pair struct{ local, remote netip.AddrPort }
+	alive := make(map[pair]bool, len(connecting))
+	for _, c := range connecting {
+		alive[pair{c.Local, c.Remote}] = true
+	}
+	var gone []uint64
+	for id, h := range i.holds {
+		if h.arrived && !alive[pair{h.src, i.real(h.target)}] {
+			gone = append(gone, id)
+		}
+	}
+	return gone
+}
+
+// forgetSockets closes the duplicates whose SYN is late, and forgets holds that
+// have ended: their SYN will be let go as one that was never held.
+func (s *space) forgetSockets(i *Interceptor) {
+	for dst, as := range s.awaiting {
+		rest := as[:0]
+		for _, a := range as {
+			if time.Since(a.h.began) > socketPatience {
+				i.discardOf(a.h)
+			}
+			if a.h.overtake == "" {
+				rest = append(rest, a)
+			} else {
+				i.discardOf(a.h)
+			}
+		}
+		if s.awaiting[dst] = rest; len(rest) == 0 {
+			delete(s.awaiting, dst)
+		}
+	}
+}
+
+func (s *space) dial() (*sockdiag.Conn, error) {
+	if s.diag == nil {
+		diag, err := sockdiag.Dial(0)
+		if err != nil {
+			return nil, err
+		}
+		s.diag = diag
+	}
+	return s.diag, nil
+}
+
+// room looks at the accept queue of the listener.
+func (s *space) room(listener netip.AddrPort) int {
+	diag, err := s.dial()
+	if err != nil {
+		return noRoomKnown
+	}
+	length, limit, err := diag.AcceptQueue(listener)
+	if err != nil {
+		return noRoomKnown
+	}
+	return room(length, limit)
+}

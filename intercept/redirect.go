@@ -1,0 +1,92 @@
+package intercept
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"upall/internal/event"
+	"upall/internal/linux"
+)
+
+// redirect connects the client's socket to real, which is not the address that
+// the client gave. The call is answered with what the connect gives. A parked
+// hold keeps its place: the SYN carries the mark.
+func (i *Interceptor) redirect(h *hold, real netip.AddrPort) {
+	s, sock := h.source, h.sock
+	blocking := !sock.IsNonblock()
+	if blocking {
+		// The descriptor's file is shared with a client that waits in this call.
+		i.logIf("prepare a redirected connect", sock.SetNonblock(true))
+	}
+	errno := linux.Errno(sock.Connect(real), 0)
+	if h.way == event.Parked {
+		i.space.move(h, real)
+	}
+	if !blocking || (errno != unix.EINPROGRESS && errno != unix.EALREADY) {
+		if blocking {
+			i.logIf("finish a redirected connect", sock.SetNonblock(false))
+			if errno == unix.EISCONN {
+				errno = 0 // an earlier try of this call, interrupted by a signal, has connected
+			}
+		}
+		s.reply(h.call.ID, errno)
+		i.discardOf(h)
+		return
+	}
+	h.sock = nil // now of the goroutine
+	call := h.call
+	i.work.Go(func() {
+		errno := awaitConnected(s, call.ID, sock)
+		i.logIf("finish a redirected connect", errors.Join(sock.SetNonblock(false), sock.Close()))
+		s.reply(call.ID, errno)
+	})
+}
+
+// move notes from which address the SYN to real will come.
+func (s *space) move(h *hold, real netip.AddrPort) {
+	var err error
+	if h.src, err = h.sock.LocalAddr(); err != nil {
+		return
+	}
+	as := s.awaiting[h.target]
+	for n, a := range as {
+		if a.h == h {
+			s.awaiting[h.target] = append(as[:n:n], as[n+1:]...)
+			s.awaiting[real] = append(s.awaiting[real], a)
+			return
+		}
+	}
+}
+
+func (i *Interceptor) logIf(what string, err error) {
+	if err != nil {
+		i.log.Warn(what, "error", err)
+	}
+}
+
+// awaitConnected waits as a blocking connect does: until it ends, SO_SNDTIMEO is
+// over, or the caller is gone.
+func awaitConnected(s *source, id uint64, sock *linux.Socket) unix.Errno {
+	const slice = 100 * time.Millisecond
+	var deadline time.Time
+	if t := sock.SendTimeout(); t > 0 {
+		deadline = time.Now().Add(t)
+	}
+	for {
+		fds := []unix.PollFd{{Fd: int32(sock.Int()), Events: unix.POLLOUT}}
+		n, err := unix.Poll(fds, int(slice.Milliseconds()))
+		switch {
+		case n > 0:
+			return sock.Error()
+		case err != nil && !errors.Is(err, unix.EINTR):
+			return linux.Errno(err, unix.EIO)
+		case !s.fd.IsValid(id):
+			return unix.EINTR
+		case !deadline.IsZero() && time.Now().After(deadline):
+			return unix.EINPROGRESS
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package intercept
+
+import (
+	"maps"
+	"net/netip"
+
+	"upall/intercept/registry"
+)
+
+// routes is the immutable view of the registry that the fast path reads. A
+// change makes a new one.
+type routes struct {
+	project map[netip.Addr]struct{}
+	// open maps what serves, and is waited for by nobody, to where it really
+	// listens.
+	open map[netip.AddrPort]netip.AddrPort
+}
+
+func newRoutes() *routes {
+	return &routes{project: map[netip.Addr]struct{}{}, open: map[netip.AddrPort]netip.AddrPort{}}
+}
+
+func (i *Interceptor) updateRoutes(change func(*routes)) {
+	old := i.routes.Load()
+	r := &routes{project: maps.Clone(old.project), open: maps.Clone(old.open)}
+	change(r)
+	i.routes.Store(r)
+}
+
+func (i *Interceptor) applyRoutes(r *routes, changes []registry.Output) {
+	for _, c := range changes {
+		switch c := c.(type) {
+		case registry.Open:
+			r.open[c.At] = i.real(c.At)
+			delete(i.drains, c.At)
+		case registry.Shut:
+			delete(r.open, c.At)
+		}
+	}
+}
+
+// real returns where the endpoint listens: elsewhere if its port needed
+// privilege.
+func (i *Interceptor) real(at netip.AddrPort) netip.AddrPort {
+	if r, ok := i.remapped[at]; ok {
+		return r
+	}
+	return at
+}
+
+// route is what the fast path can tell of a connect.
+type route struct {
+	target netip.AddrPort // in the project's terms
+	passes bool           // without asking: continue
+}
+
+// find tells how the instance's connect to addr goes on. addr is not
+// IPv4-mapped.
+func (r *routes) find(n *instance, addr netip.AddrPort) route {
+	if _, ok := r.project[addr.Addr()]; !ok {
+		own, is := r.loopback(n, addr)
+		if !is {
+			return route{addr, true}
+		}
+		return route{target: own}
+	}
+	real, open := r.open[addr]
+	if !open {
+		return route{addr, n.NoHold}
+	}
+	return route{addr, real == addr && !n.gated.Load()}
+}
+
+// loopback tells which endpoint of the instance itself a connect to localhost
+// means, if any: one that it listens on or has declared.
+func (r *routes) loopback(n *instance, addr netip.AddrPort) (own netip.AddrPort, is bool) {
+	if !n.Rewrite || !addr.Addr().IsLoopback() {
+		return addr, false
+	}
+	own = netip.AddrPortFrom(n.Addrs[0], addr.Port())
+	if _, open := r.open[own]; open {
+		return own, true
+	}
+	for _, p := range n.Ports {
+		if p == addr.Port() {
+			return own, true
+		}
+	}
+	return addr, false
+}

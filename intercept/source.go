@@ -1,0 +1,257 @@
+package intercept
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"upall/intercept/registry"
+	"upall/intercept/seccomp"
+	"upall/internal/event"
+	"upall/internal/linux"
+)
+
+// source receives the notifications of one notifyFD.
+type source struct {
+	*Interceptor
+	instance *instance
+	fd       *seccomp.NotifyFD
+	tid      chan int      // its thread, once
+	stop     chan struct{} // closed when it is to end
+	ended    chan struct{} // closed when it has
+	rate     rate
+	sockaddr [128]byte // of the caller: sizeof(struct sockaddr_storage)
+}
+
+func (i *Interceptor) newSource(n *instance, fd *seccomp.NotifyFD) *source {
+	s := &source{
+		Interceptor: i, instance: n, fd: fd,
+		tid: make(chan int, 1), stop: make(chan struct{}), ended: make(chan struct{}),
+	}
+	s.rate.enabled = !i.disabled.Has(linux.SyncWakeUp)
+	go s.receive()
+	return s
+}
+
+// closeSource ends the source's goroutine and closes its notifyFD. Receive has
+// no timeout; a signal to its thread interrupts it, SIGURG being one that Go
+// programs ignore.
+func (i *Interceptor) closeSource(s *source) {
+	delete(i.sources, s)
+	close(s.stop)
+	tid := <-s.tid
+	for {
+		_ = unix.Tgkill(unix.Getpid(), tid, unix.SIGURG)
+		select {
+		case f := <-i.inputs:
+			f() // the source may be about to hand something over
+			continue
+		case <-s.ended:
+		case <-time.After(time.Millisecond):
+			continue
+		}
+		break
+	}
+	if err := s.fd.Close(); err != nil {
+		i.log.Warn("close notifyFD", "error", err)
+	}
+}
+
+// receive serves notifications until the source is stopped or of no more use.
+func (s *source) receive() {
+	defer close(s.ended)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s.tid <- unix.Gettid()
+	var n seccomp.Notification
+	for {
+		select {
+		case <-s.stop:
+			return
+		default:
+		}
+		switch err := s.fd.Receive(&n); {
+		case err == nil:
+			s.rate.count(s.fd, time.Now)
+			s.handle(&n)
+		case errors.Is(err, seccomp.ErrInterrupted):
+		case errors.Is(err, seccomp.ErrGone):
+			if s.fd.IsDone() {
+				return
+			}
+		default:
+			s.log.Error("receive notifications", "instance", s.instance.Name, "error", err)
+			return
+		}
+	}
+}
+
+// handle decides what needs no registry and hands the rest to the loop.
+func (s *source) handle(n *seccomp.Notification) {
+	var addr, length uint64
+	switch int(n.Nr) {
+	case unix.SYS_CONNECT:
+		addr, length = n.Args[1], n.Args[2]
+	case unix.SYS_SENDTO: // with MSG_FASTOPEN
+		addr, length = n.Args[4], n.Args[5]
+	case unix.SYS_SENDMSG: // with MSG_FASTOPEN
+		addr, length = s.messageName(n)
+	case unix.SYS_LISTEN:
+		call := *n
+		s.handOver(call.ID, func() { s.listen(&call) })
+		return
+	case unix.SYS_BIND:
+		addr, length = n.Args[1], n.Args[2]
+	default:
+		s.proceed(n.ID)
+		return
+	}
+	target, ok := s.readAddr(n, addr, length)
+	if !ok {
+		s.proceed(n.ID)
+		return
+	}
+	call := *n
+	if int(n.Nr) == unix.SYS_BIND {
+		s.handOver(call.ID, func() { s.bind(&call, target) })
+		return
+	}
+	found := s.routes.Load().find(s.instance, target)
+	if found.passes {
+		s.proceed(n.ID)
+		return
+	}
+	sock := s.socket(&call, (*linux.Socket).IsTCP)
+	if sock == nil {
+		return
+	}
+	s.handOver(call.ID, func() { s.connect(&call, sock, target, found.target) })
+}
+
+// proceed lets the call go on as without upall.
+func (s *source) proceed(id uint64) {
+	if err := s.fd.Continue(id); err != nil && !errors.Is(err, seccomp.ErrGone) {
+		s.log.Error("continue a call", "instance", s.instance.Name, "error", err)
+	}
+}
+
+// reply ends the call with errno, 0 for success.
+func (s *source) reply(id uint64, errno unix.Errno) {
+	if err := s.fd.Return(id, errno); err != nil && !errors.Is(err, seccomp.ErrGone) {
+		s.log.Error("answer a call", "instance", s.instance.Name, "error", err)
+	}
+}
+
+// handOver runs f in the loop. If our own code fails there, the call goes on
+// as without upall: an application must not break for it.
+func (s *source) handOver(id uint64, f func()) {
+	s.post(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				s.log.Error("a decision failed", "instance", s.instance.Name, "panic", p)
+				s.proceed(id)
+				s.tell(event.Event{Type: event.Warning, Instance: s.instance.Name, Message: "upall failed to decide on a call, which went on as without it"})
+			}
+		}()
+		f()
+	})
+}
+
+// socket duplicates the descriptor in the call's first argument. If it is no
+// socket of the kind, or out of reach, the call is let go on and nil returned.
+func (s *source) socket(n *seccomp.Notification, is func(*linux.Socket) bool) *linux.Socket {
+	fd, err := linux.DupFD(int(n.PID), int(int32(n.Args[0])), s.threadFDs)
+	if err != nil {
+		s.proceed(n.ID)
+		return nil
+	}
+	sock, err := linux.NewSocket(fd)
+	if err != nil {
+		s.proceed(n.ID)
+		return nil
+	}
+	if !is(sock) || !s.fd.IsValid(n.ID) {
+		s.discard(sock)
+		s.proceed(n.ID)
+		return nil
+	}
+	return sock
+}
+
+func (i *Interceptor) discard(sock *linux.Socket) {
+	if sock == nil {
+		return
+	}
+	if err := sock.Close(); err != nil {
+		i.log.Warn("close a socket", "error", err)
+	}
+}
+
+// readAddr reads the IPv4 or IPv6 address that a call of the client is given.
+// ok is false for other families and for unreadable memory.
+func (s *source) readAddr(n *seccomp.Notification, addr, length uint64) (_ netip.AddrPort, ok bool) {
+	if length < linux.SizeofSockaddrIn || n.PID == 0 {
+		return netip.AddrPort{}, false
+	}
+	buf := s.sockaddr[:min(length, uint64(len(s.sockaddr)), linux.SizeofSockaddrIn6)]
+	read, err := linux.ReadMemory(int(n.PID), uintptr(addr), buf)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	ap, _ := linux.DecodeSockaddr(buf[:read])
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), ap.IsValid()
+}
+
+// messageName returns where struct msghdr of sendmsg(2) has its address: a
+// pointer and a length at its start.
+func (s *source) messageName(n *seccomp.Notification) (addr, length uint64) {
+	var head [12]byte
+	if read, err := linux.ReadMemory(int(n.PID), uintptr(n.Args[1]), head[:]); err != nil || read < len(head) {
+		return 0, 0
+	}
+	return binary.NativeEndian.Uint64(head[:]), uint64(binary.NativeEndian.Uint32(head[8:]))
+}
+
+// connect asks the registry. asked is the address that the client gave, target
+// what it means.
+func (s *source) connect(n *seccomp.Notification, sock *linux.Socket, asked, target netip.AddrPort) {
+	s.replaceKept(n.PID)
+	s.lastID++
+	s.holds[s.lastID] = &hold{source: s, call: *n, sock: sock, asked: asked, target: target}
+	s.step(registry.Connect{ID: s.lastID, Client: s.instance.Name, Target: target})
+}
+
+// rate switches the synchronous hand-over off under load, where it would pull
+// every caller to one CPU.
+type rate struct {
+	enabled bool
+	on      bool
+	n       int
+	since   time.Time
+}
+
+const (
+	rateWindow = 128  // notifications between decisions
+	rateLimit  = 5000 // notifications a second
+)
+
+func (r *rate) count(fd *seccomp.NotifyFD, now func() time.Time) {
+	if r.n++; !r.enabled || r.n%rateWindow != 1 {
+		return
+	}
+	t := now()
+	light := t.Sub(r.since) > rateWindow*time.Second/rateLimit
+	r.since = t
+	if light == r.on {
+		return
+	}
+	if fd.SetSyncWakeUp(light) != nil {
+		r.enabled = false // before Linux 6.6
+		return
+	}
+	r.on = light
+}

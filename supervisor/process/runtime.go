@@ -1,0 +1,244 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"upall/compose"
+	"upall/intercept/seccomp"
+	"upall/intercept/shim"
+	"upall/internal/linux"
+)
+
+// Config is for Open.
+type Config struct {
+	Plan     *compose.Plan
+	State    *State
+	Env      []string // of upall itself: what the services inherit
+	Disabled linux.Disabled
+	Logger   *slog.Logger
+	// Intercept is off to start the services as they are, without a filter.
+	Intercept bool
+}
+
+// Runtime runs the instances of a plan. Make one with Open.
+type Runtime struct {
+	Config
+	isRoot   bool
+	hostsErr error // why there can be no /etc/hosts of our own
+	killable bool
+}
+
+// Open writes what the shims need into the state directory.
+func Open(c Config) (*Runtime, error) {
+	r := &Runtime{
+		Config: c, isRoot: os.Geteuid() == 0,
+		killable: !c.Disabled.Has(linux.WaitKillable) && linux.HasWaitKillable(),
+	}
+	r.hostsErr = r.probeHosts()
+	base, err := os.ReadFile("/etc/hosts")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	for n := range c.Plan.Services {
+		s := &c.Plan.Services[n]
+		if s.Runtime != compose.Process {
+			continue
+		}
+		if err := r.prepare(s, base); err != nil {
+			return nil, fmt.Errorf("prepare service %q: %w", s.Name, err)
+		}
+	}
+	return r, nil
+}
+
+// NoNames says why services cannot see each other's names, nil when they can.
+func (r *Runtime) NoNames() error { return r.hostsErr }
+
+func (r *Runtime) prepare(s *compose.Service, base []byte) error {
+	dir := r.State.path(s.Name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	// World-readable: the service may run as another user.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, hostsFile), hosts(base, r.Plan, s), 0o644); err != nil {
+		return err
+	}
+	program, err := seccomp.Filter{Bind: true, AllowIOURing: s.Settings.AllowIOURing}.Compile()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, filterFile), program, 0o600)
+}
+
+const (
+	hostsFile  = "hosts"
+	filterFile = "filter"
+)
+
+// probeHosts runs the shim once in front of a program that does nothing.
+func (r *Runtime) probeHosts() error {
+	if r.Disabled.Has(linux.UserNS) && !r.isRoot {
+		return errors.New("user namespaces are switched off")
+	}
+	return ProbeNames(r.State.dir)
+}
+
+// ProbeNames tells why a process of the caller cannot have an /etc/hosts of its
+// own, nil when it can. dir is where a file may be made.
+func ProbeNames(dir string) error {
+	file := filepath.Join(dir, "probe")
+	if err := os.WriteFile(file, []byte("127.0.0.1 localhost\n"), 0o600); err != nil {
+		return err
+	}
+	opts := shim.Options{Hosts: file, UserNS: os.Geteuid() != 0}
+	var complaint strings.Builder
+	p, err := start(opts, []string{"/bin/true"}, nil, "/", func(_, line string) { complaint.WriteString(line) })
+	if err == nil && p.Wait() != 0 {
+		err = errors.New(strings.TrimPrefix(complaint.String(), "upall: "))
+	}
+	return errors.Join(err, os.Remove(file))
+}
+
+// hosts is the /etc/hosts that the service sees: the host's own, and each name
+// of the project. All replicas of a service are listed under its name.
+func hosts(base []byte, plan *compose.Plan, client *compose.Service) []byte {
+	var b strings.Builder
+	b.Write(base)
+	if len(base) > 0 && base[len(base)-1] != '\n' {
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "# services of %s\n", plan.Name)
+	for n := range plan.Services {
+		s := &plan.Services[n]
+		names := slices.Clone(s.Names)
+		for alias, target := range client.LinkNames {
+			if target == s.Name {
+				names = append(names, alias)
+			}
+		}
+		slices.Sort(names)
+		for _, i := range s.Instances {
+			fmt.Fprintf(&b, "%s\t%s\n", i.Addr, strings.Join(slices.Compact(append(slices.Clone(names), i.Name)), " "))
+		}
+	}
+	for _, h := range client.ExtraHosts {
+		b.WriteString(h + "\n")
+	}
+	return []byte(b.String())
+}
+
+// Check finds what would keep a service from starting, before any is started.
+func (r *Runtime) Check(s *compose.Service) error {
+	if st, err := os.Stat(s.Dir); err != nil || !st.IsDir() {
+		return fmt.Errorf("service %q: working directory %s does not exist", s.Name, s.Dir)
+	}
+	if _, err := r.user(s); err != nil {
+		return fmt.Errorf("service %q: %w", s.Name, err)
+	}
+	if err := findProgram(s.Command[0], s.Dir, r.env(s, nil)); err != nil {
+		return fmt.Errorf("service %q: %w", s.Name, err)
+	}
+	return nil
+}
+
+// findProgram looks for a command as execvp(3) does.
+func findProgram(name, dir string, env []string) error {
+	isExecutable := func(path string) bool {
+		st, err := os.Stat(path)
+		return err == nil && !st.IsDir() && st.Mode()&0o111 != 0
+	}
+	if strings.Contains(name, "/") {
+		path := name
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, name)
+		}
+		if !isExecutable(path) {
+			return fmt.Errorf("command %q: no such program at %s", name, path)
+		}
+		return nil
+	}
+	for _, d := range filepath.SplitList(lookup(env, "PATH")) {
+		if isExecutable(filepath.Join(d, name)) {
+			return nil
+		}
+	}
+	return fmt.Errorf("command %q is not found in PATH; install it, or give its path", name)
+}
+
+// Start runs an instance. metadata identifies it to the interceptor at socket.
+func (r *Runtime) Start(s *compose.Service, i compose.Instance, socket, metadata string, output Output) (*Program, error) {
+	dir := r.State.path(s.Name)
+	user, err := r.user(s)
+	if err != nil {
+		return nil, err
+	}
+	opts := shim.Options{User: user.shimUser()}
+	if r.hostsErr == nil {
+		opts.Hosts, opts.UserNS = filepath.Join(dir, hostsFile), !r.isRoot
+	}
+	if r.Intercept {
+		state, err := seccomp.MarshalState(metadata)
+		if err != nil {
+			return nil, err
+		}
+		opts.State = filepath.Join(dir, i.Name+".state")
+		if err := os.WriteFile(opts.State, state, 0o600); err != nil {
+			return nil, err
+		}
+		opts.Filter, opts.Socket, opts.WaitKillable = filepath.Join(dir, filterFile), socket, r.killable
+	}
+	env := append(r.env(s, user), "UPALL_PROJECT="+r.Plan.Name, "UPALL_INSTANCE="+i.Name, markerVariable+"="+r.State.dir)
+	return start(opts, s.Command, env, s.Dir, output)
+}
+
+// StopSignal is the signal that stops the service gracefully.
+func StopSignal(s *compose.Service) (syscall.Signal, error) {
+	if s.StopSignal == "" {
+		return syscall.SIGTERM, nil
+	}
+	return linux.ParseSignal(s.StopSignal)
+}
+
+// env is what upall was started with, overridden by what the file sets.
+func (r *Runtime) env(s *compose.Service, u *user) []string {
+	env := slices.Clone(r.Env)
+	if u != nil {
+		env = append(env, "HOME="+u.home, "USER="+u.name, "LOGNAME="+u.name)
+	}
+	return dedup(append(env, s.Env...))
+}
+
+// dedup keeps the last of each variable.
+func dedup(env []string) []string {
+	at := map[string]int{}
+	var out []string
+	for _, kv := range env {
+		key, _, _ := strings.Cut(kv, "=")
+		if n, ok := at[key]; ok {
+			out[n] = kv
+			continue
+		}
+		at[key] = len(out)
+		out = append(out, kv)
+	}
+	return out
+}
+
+func lookup(env []string, key string) string {
+	for _, kv := range env {
+		if v, ok := strings.CutPrefix(kv, key+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
