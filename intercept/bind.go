@@ -110,6 +110,11 @@ func (s *source) bindAt(sock *linux.Socket, at netip.AddrPort) unix.Errno {
 	if sock.Family == unix.AF_INET6 && sock.IsV6Only() {
 		s.logIf("open an IPv6 socket to IPv4", sock.ClearV6Only())
 	}
+	if sock.IsTCP() {
+		// As in a container, whose namespace is new: connections of the last run
+		// that the kernel still remembers must not keep the service from its port.
+		s.logIf("let a port be used again", sock.ReuseAddr())
+	}
 	err := sock.Bind(at)
 	if err == nil {
 		return 0

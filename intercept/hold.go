@@ -2,10 +2,8 @@ package intercept
 
 import (
 	"errors"
-	"maps"
 	"math"
 	"net/netip"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +19,7 @@ import (
 // valid when:
 //
 //	asked:   source, call, sock
-//	Parked:  awaiting its SYN: sock, or src where upall connected it; then packet and src
+//	Parked:  awaiting its SYN: sock, or src where upall connected it; then packet and syn
 //	Early:   nothing more; the client waits in a backlog
 //	Kept:    call
 type hold struct {
@@ -36,6 +34,7 @@ type hold struct {
 	began  time.Time
 
 	src      netip.AddrPort
+	syn      ends
 	packet   uint32
 	arrived  bool      // the SYN is in the queue
 	overtake event.End // how it ended before its SYN arrived
@@ -233,8 +232,7 @@ func (i *Interceptor) findGone() {
 			break
 		}
 	}
-	parked := slices.ContainsFunc(slices.Collect(maps.Values(i.holds)), func(h *hold) bool { return h.arrived })
-	if parked {
+	if len(i.space.parked) > 0 {
 		gone = append(gone, i.goneParked()...)
 	}
 	for _, id := range gone {

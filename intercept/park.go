@@ -2,7 +2,6 @@ package intercept
 
 import (
 	"errors"
-	"log/slog"
 	"net/netip"
 	"time"
 
@@ -19,7 +18,11 @@ type space struct {
 	parkErr  error
 	diag     *sockdiag.Conn
 	awaiting map[netip.AddrPort][]awaited // by target: marked, the SYN has not come yet
+	parked   map[ends]*hold               // the SYN is in the queue
 }
+
+// ends are the two ends of a connection.
+type ends struct{ src, dst netip.AddrPort }
 
 type awaited struct {
 	id uint64
@@ -36,7 +39,7 @@ const socketPatience = time.Second
 func (s *space) open(i *Interceptor) bool {
 	if !s.tried {
 		s.tried = true
-		s.awaiting = map[netip.AddrPort][]awaited{}
+		s.awaiting, s.parked = map[netip.AddrPort][]awaited{}, map[ends]*hold{}
 		s.parker, s.parkErr = park.Open(park.Options{
 			Logger: i.log,
 			Handle: func(p park.Packet) {
@@ -61,11 +64,9 @@ func CannotPark(disabled linux.Disabled) error {
 	if disabled.Has(linux.Park) {
 		return errors.New("parking is switched off")
 	}
-	p, err := park.Open(park.Options{Handle: func(park.Packet) {}, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	return p.Close()
+	return park.Probe(park.Options{
+		DisableNativeQueue: disabled.Has(linux.NativeQueue), DisableOwner: disabled.Has(linux.TableOwner),
+	})
 }
 
 func (s *space) close() error {
@@ -115,19 +116,28 @@ func (h *hold) isFrom(src netip.AddrPort) bool {
 	return err == nil && local == src
 }
 
-// arrived pairs a SYN with its hold. A SYN without one is let go: it is of a
-// socket that was parked before.
+// arrived pairs a SYN with its hold. One that is parked already comes again when
+// the kernel has dropped its packet, as it does to all queued packets when a
+// netfilter hook is removed. A SYN without a hold is let go: it is of a socket
+// that was parked before, or of another upall.
 func (i *Interceptor) arrived(p park.Packet) {
+	at := ends{p.Src, p.Dst}
+	if h := i.space.parked[at]; h != nil {
+		h.packet = p.ID
+		return
+	}
 	h := i.space.take(p.Src, p.Dst)
 	if h == nil {
 		i.verdict(i.space.parker.Accept, p.ID)
 		return
 	}
 	i.discardOf(h)
-	h.packet, h.src, h.arrived = p.ID, p.Src, true
+	h.packet, h.syn, h.arrived = p.ID, at, true
 	if h.overtake != "" {
 		i.judge(h, h.overtake)
+		return
 	}
+	i.space.parked[at] = h
 }
 
 func (i *Interceptor) verdict(give func(...uint32) error, packet uint32) {
@@ -138,6 +148,7 @@ func (i *Interceptor) verdict(give func(...uint32) error, packet uint32) {
 
 // judge gives the verdict on the SYN of an ended hold.
 func (i *Interceptor) judge(h *hold, end event.End) {
+	delete(i.space.parked, h.syn)
 	switch end {
 	case event.Released:
 		i.verdict(i.space.parker.Accept, h.packet)
@@ -168,14 +179,13 @@ func (i *Interceptor) goneParked() []uint64 {
 		i.log.Warn("look for parked clients", "error", err)
 		return nil
 	}
-	type pair struct{ local, remote netip.AddrPort }
-	alive := make(map[pair]bool, len(connecting))
+	alive := make(map[ends]bool, len(connecting))
 	for _, c := range connecting {
-		alive[pair{c.Local, c.Remote}] = true
+		alive[ends{c.Local, c.Remote}] = true
 	}
 	var gone []uint64
 	for id, h := range i.holds {
-		if h.arrived && !alive[pair{h.src, i.real(h.target)}] {
+		if h.arrived && !alive[h.syn] {
 			gone = append(gone, id)
 		}
 	}

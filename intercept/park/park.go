@@ -26,6 +26,8 @@ type Options struct {
 	// DisableNativeQueue and DisableOwner act as if the kernel had neither
 	// the nft queue expression nor table owners, for tests of older kernels.
 	DisableNativeQueue, DisableOwner bool
+
+	probe bool // install nothing that sees a packet
 }
 
 // Parker parks the marked SYNs of one network namespace. Its methods may be
@@ -72,6 +74,26 @@ func Open(options Options) (*Parker, error) {
 	}
 	go p.read()
 	return p, nil
+}
+
+// Probe tells whether Open would work, with its error where not. It makes a queue
+// and a table for a moment, but no hook: the end of one would drop what other
+// Parkers of this network namespace have parked.
+func Probe(options Options) error {
+	m, err := newMarks(options.MarkHold, options.MarkMask)
+	if err != nil {
+		return err
+	}
+	q, err := openQueue(options.NetNS)
+	if err != nil {
+		return err
+	}
+	options.probe, options.Logger = true, slog.New(slog.DiscardHandler)
+	rules, err := install(options, m, q)
+	if err == nil {
+		err = rules.remove()
+	}
+	return errors.Join(err, q.close())
 }
 
 // MarkFor returns the socket mark (SO_MARK) that parks a connect, for a socket

@@ -63,10 +63,10 @@ func ways(withNative bool) []way {
 }
 
 // addRules fills a table in the first way that this kernel knows.
-func (fw *firewall) addRules(table *nftables.Table, m marks, number uint16, withNative bool) (string, error) {
+func (fw *firewall) addRules(table *nftables.Table, m marks, number uint16, withNative, hooked bool) (string, error) {
 	var reasons error
 	for _, way := range ways(withNative) {
-		err := fw.addChain(table, m, way.queue(number))
+		err := fw.addChain(table, m, way.queue(number), hooked)
 		if err == nil {
 			return way.name, nil
 		}
@@ -81,13 +81,16 @@ func (fw *firewall) addRules(table *nftables.Table, m marks, number uint16, with
 	}
 }
 
-// addChain adds the chain and both rules, all or nothing.
-func (fw *firewall) addChain(table *nftables.Table, m marks, queue expr.Any) error {
-	policy := nftables.ChainPolicyAccept
-	chain := fw.nft.AddChain(&nftables.Chain{
-		Name: chainName, Table: table, Type: nftables.ChainTypeFilter, Policy: &policy,
-		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityRaw,
-	})
+// addChain adds the chain and both rules, all or nothing. A chain that is not
+// hooked sees no packets.
+func (fw *firewall) addChain(table *nftables.Table, m marks, queue expr.Any, hooked bool) error {
+	chain := &nftables.Chain{Name: chainName, Table: table}
+	if hooked {
+		policy := nftables.ChainPolicyAccept
+		chain.Type, chain.Policy = nftables.ChainTypeFilter, &policy
+		chain.Hooknum, chain.Priority = nftables.ChainHookOutput, nftables.ChainPriorityRaw
+	}
+	chain = fw.nft.AddChain(chain)
 	reject := &expr.Reject{Type: unix.NFT_REJECT_TCP_RST}
 	fw.nft.AddRule(&nftables.Rule{
 		Table: table, Chain: chain,

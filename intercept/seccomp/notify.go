@@ -19,12 +19,12 @@ const (
 	ioctlAddFD    = 0x40182103 // SECCOMP_IOCTL_NOTIF_ADDFD, Linux 5.9
 	ioctlSetFlags = 0x40082104 // SECCOMP_IOCTL_NOTIF_SET_FLAGS, Linux 6.6
 
-	respContinue  = 1 // SECCOMP_USER_NOTIF_FLAG_CONTINUE, Linux 5.5
-	addFDSet      = 1 // SECCOMP_ADDFD_FLAG_SETFD
-	syncWakeUp    = 1 // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
-	sizeofNotif   = 80
-	sizeofResp    = 24
-	sizeofAddFD   = 24
+	respContinue = 1 // SECCOMP_USER_NOTIF_FLAG_CONTINUE, Linux 5.5
+	addFDSet     = 1 // SECCOMP_ADDFD_FLAG_SETFD
+	syncWakeUp   = 1 // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+	sizeofNotif  = 80
+	sizeofResp   = 24
+	sizeofAddFD  = 24
 )
 
 // Notification is struct seccomp_notif: one system call that waits for a

@@ -143,6 +143,11 @@ func (s *Socket) ClearV6Only() error {
 		unix.SetsockoptInt(s.Int(), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
 }
 
+// ReuseAddr sets SO_REUSEADDR of socket(7).
+func (s *Socket) ReuseAddr() error {
+	return os.NewSyscallError("setsockopt SO_REUSEADDR", unix.SetsockoptInt(s.Int(), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))
+}
+
 // Error returns and clears the socket's pending error (SO_ERROR).
 func (s *Socket) Error() unix.Errno {
 	v, err := unix.GetsockoptInt(s.Int(), unix.SOL_SOCKET, unix.SO_ERROR)
@@ -159,7 +164,7 @@ func ListenTCP(addr netip.AddrPort, backlog int) (*Socket, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	s := &Socket{FD: NewFD(fd), Family: unix.AF_INET, Type: unix.SOCK_STREAM, Protocol: unix.IPPROTO_TCP}
-	err = os.NewSyscallError("setsockopt SO_REUSEADDR", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))
+	err = s.ReuseAddr()
 	if err == nil {
 		err = s.Bind(addr)
 	}

@@ -183,3 +183,8 @@ func (s *State) takeRange(project string) error {
 	}
 	return errors.New("take a range of loopback addresses: all are in use")
 }
+
+// AnyRange is a range of the size that OpenState takes, to plan with before.
+func AnyRange() netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{127, 64, 0, 0}), rangeBits)
+}

@@ -1,0 +1,183 @@
+package registry
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// cyclePersists is how long services must have waited for each other before it
+// is told: a service may connect in one thread and listen in another.
+const cyclePersists = 2 * time.Second
+
+// edge counts the holds of a client on each endpoint of a server.
+type edge struct {
+	began time.Time // of its first hold
+	holds map[*endpoint]int
+}
+
+func (i *instance) join(now time.Time, target *endpoint) {
+	e := i.edges[target.owner]
+	if e == nil {
+		e = &edge{began: now, holds: map[*endpoint]int{}}
+		i.edges[target.owner] = e
+	}
+	e.holds[target]++
+}
+
+func (i *instance) leave(target *endpoint) {
+	e := i.edges[target.owner]
+	if e.holds[target]--; e.holds[target] == 0 {
+		delete(e.holds, target)
+	}
+	if len(e.holds) == 0 {
+		delete(i.edges, target.owner)
+	}
+}
+
+// needsListen tells whether a hold of the edge waits for more than a listener's
+// queue or serve probe, which no cycle can keep from ending.
+func (e *edge) needsListen() bool {
+	for at := range e.holds {
+		if !at.listening {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *hold) needsListen() bool { return !h.target.listening && h.client != h.target.owner }
+
+// wait is that client cannot go on before server has done something: listen, or,
+// with gate, end as a job.
+type wait struct {
+	client, server *instance
+	gate           bool
+	began          time.Time
+}
+
+// includes tells whether the hold is one that makes the wait.
+func (w wait) includes(h *hold) bool {
+	if w.gate {
+		return h.client == w.client && h.gated
+	}
+	return h.client == w.client && h.target.owner == w.server && h.needsListen()
+}
+
+// waits returns what i waits for, by the server's name.
+func (r *Registry) waits(i *instance) []wait {
+	var ws []wait
+	for server, e := range i.edges {
+		if server != i && e.needsListen() {
+			ws = append(ws, wait{client: i, server: server, began: e.began})
+		}
+	}
+	if i.gated > 0 {
+		for _, job := range r.order {
+			if job != i && job.phase != exited && slices.Contains(i.Jobs, job.Service) {
+				ws = append(ws, wait{client: i, server: job, gate: true, began: i.gatedSince})
+			}
+		}
+	}
+	slices.SortFunc(ws, func(a, b wait) int {
+		return cmp.Or(byName(a.server, b.server), a.began.Compare(b.began))
+	})
+	return ws
+}
+
+// path returns a shortest chain of waits from one instance to another, or back
+// to itself, nil if there is none.
+func (r *Registry) path(from, to *instance) []wait {
+	via := map[*instance]wait{}
+	for next := []*instance{from}; len(next) > 0; next = next[1:] {
+		for _, w := range r.waits(next[0]) {
+			if _, seen := via[w.server]; seen {
+				continue
+			}
+			via[w.server] = w
+			if w.server == to {
+				return traceBack(via, from, to)
+			}
+			next = append(next, w.server)
+		}
+	}
+	return nil
+}
+
+func traceBack(via map[*instance]wait, from, to *instance) []wait {
+	path := []wait{via[to]}
+	for path[len(path)-1].client != from {
+		path = append(path, via[path[len(path)-1].client])
+	}
+	slices.Reverse(path)
+	return path
+}
+
+// cycleOf returns a cycle that the hold is part of, nil if there is none. The
+// waits in lone are known to be in none; those that are found so are added.
+func (r *Registry) cycleOf(h *hold, lone map[wait]bool) []wait {
+	if !h.gated && !h.needsListen() {
+		return nil
+	}
+	for _, w := range r.waits(h.client) {
+		if !w.includes(h) || lone[w] {
+			continue
+		}
+		if rest := r.path(w.server, w.client); rest != nil {
+			return append([]wait{w}, rest...)
+		}
+		lone[w] = true
+	}
+	return nil
+}
+
+// watchCycles has the registry look for cycles when a new one would have
+// persisted.
+func (r *Registry) watchCycles(now time.Time) {
+	if r.cycleAt.IsZero() {
+		r.cycleAt = now.Add(cyclePersists)
+	}
+}
+
+// findCycles tells each cycle that has persisted, once.
+func (r *Registry) findCycles(now time.Time) {
+	if r.cycleAt.IsZero() || r.cycleAt.After(now) {
+		return
+	}
+	r.cycleAt = time.Time{}
+	for _, i := range r.order {
+		cycle := r.path(i, i)
+		if cycle == nil {
+			continue
+		}
+		if at := youngest(cycle).began.Add(cyclePersists); at.After(now) {
+			if r.cycleAt.IsZero() || at.Before(r.cycleAt) {
+				r.cycleAt = at
+			}
+			continue
+		}
+		names := members(cycle)
+		if key := strings.Join(names, " "); !r.cycles[key] {
+			r.cycles[key] = true
+			r.emit(Cycle{names})
+		}
+	}
+}
+
+// members returns the services of a cycle in the order in which they wait, the
+// first by name first.
+func members(cycle []wait) []string {
+	var names []string
+	for _, w := range cycle {
+		names = append(names, w.client.Service)
+	}
+	first := slices.Index(names, slices.Min(names))
+	return slices.Concat(names[first:], names[:first])
+}
+
+func youngest(cycle []wait) wait {
+	return slices.MaxFunc(cycle, func(a, b wait) int {
+		return cmp.Or(a.began.Compare(b.began), byName(a.client, b.client))
+	})
+}

@@ -1,0 +1,127 @@
+package registry
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+)
+
+// FuzzRegistry gives random inputs. The checker holds the Registry to its
+// promises at each step; in the end all holds must run out by themselves, and
+// the same inputs must give the same outputs.
+func FuzzRegistry(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 0, 1, 0, 4, 8, 0, 4, 9, 1, 2, 0, 1, 6, 0, 1, 5, 0, 0, 1, 0, 0})
+	f.Add([]byte{0, 2, 0, 0, 3, 0, 0, 4, 0, 4, 0x23, 0, 4, 0x32, 0, 4, 0x43, 3, 7, 0, 5, 7, 0, 5})
+	f.Add([]byte{0, 1, 0, 0, 4, 0, 2, 0, 1, 4, 0x40, 0, 3, 0, 1, 1, 0x11, 0, 6, 0, 0, 4, 0x41, 4})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 3000 {
+			return // nothing new comes of more
+		}
+		first, again := play(t, data), play(t, data)
+		if !slices.Equal(first, again) {
+			t.Errorf("the same inputs gave different outputs:\n%q\n%q", first, again)
+		}
+	})
+}
+
+// fuzzed are the instances that the fuzzer knows: with and without declared
+// ports, several of a service, jobs, and who waits for them.
+func fuzzed() []Instance {
+	is := []Instance{
+		{Name: "db", Service: "db", Ports: []uint16{1, 2}, HoldTimeout: 10 * time.Second},
+		{Name: "job-1", Service: "job", HoldTimeout: 7 * time.Second},
+		{Name: "job-2", Service: "job", HoldTimeout: 7 * time.Second, Ports: []uint16{1}},
+		{Name: "api", Service: "api", HoldTimeout: 20 * time.Second, Jobs: []string{"job"}},
+		{Name: "web", Service: "web", HoldTimeout: 5 * time.Second, Jobs: []string{"job", "api"}, HoldSelf: true},
+		{Name: "free", Service: "free", HoldTimeout: 10 * time.Second, NoHold: true},
+		{Name: "brief", Service: "brief", Ports: []uint16{2}},
+		{Name: "loop", Service: "loop", Ports: []uint16{3}, HoldTimeout: 8 * time.Second},
+	}
+	for n := range is {
+		is[n].Addrs = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), netip.AddrFrom4([4]byte{10, 0, 1, byte(n)})}
+	}
+	return is
+}
+
+// play gives the inputs that data stands for, three bytes each, and returns the
+// outputs as text.
+func play(t *testing.T, data []byte) (lines []string) {
+	r := New()
+	c := newChecker(t, r)
+	is := fuzzed()
+	for _, i := range is {
+		r.Add(i)
+	}
+	now, lastID := epoch, uint64(0)
+	step := func(in Input) {
+		for _, o := range c.step(now, in) {
+			lines = append(lines, fmt.Sprintf("%v %s", now.Sub(epoch), lineOf(o)))
+		}
+	}
+	for ; len(data) >= 3; data = data[3:] {
+		op, arg, pause := data[0], data[1], data[2]
+		if pause%8 == 7 {
+			now = timeOfNext(r, now)
+			step(Tick{})
+		} else {
+			now = now.Add([]time.Duration{0, 0, 1, time.Millisecond, time.Second, 3 * time.Second, 11 * time.Second}[pause%8])
+		}
+		if op%9 == 4 {
+			lastID++
+		}
+		step(fuzzedInput(is, op, arg, lastID))
+	}
+	for range 10_000 {
+		if _, ok := r.Next(); !ok {
+			break
+		}
+		now = timeOfNext(r, now)
+		step(Tick{})
+	}
+	if _, ok := r.Next(); ok || len(c.holds) > 0 {
+		t.Errorf("%d holds never end; does Next want a tick: %v", len(c.holds), ok)
+	}
+	for _, i := range is {
+		step(Ended{i.Name, 0, true})
+	}
+	if len(r.endpoints) > 0 {
+		t.Errorf("%d endpoints are left of ended instances", len(r.endpoints))
+	}
+	return lines
+}
+
+func timeOfNext(r *Registry, now time.Time) time.Time {
+	if next, ok := r.Next(); ok {
+		return next
+	}
+	return now
+}
+
+// fuzzedInput makes an input of two bytes: the low half of arg is an instance,
+// the high half what depends on op.
+func fuzzedInput(is []Instance, op, arg byte, lastID uint64) Input {
+	i, high := is[int(arg)%len(is)], int(arg>>4)
+	at := netip.AddrPortFrom(i.Addrs[high%2], uint16(high/2%3+1))
+	switch op % 9 {
+	case 0:
+		return Started{i.Name}
+	case 1:
+		return Ended{i.Name, high & 1, high&2 != 0}
+	case 2:
+		return Listened{i.Name, netip.AddrPortFrom(netip.IPv4Unspecified(), at.Port()), high&8 != 0}
+	case 3:
+		return Listened{i.Name, at, high&8 != 0}
+	case 4:
+		return Connect{lastID, is[int(op/9)%len(is)].Name, at}
+	case 5:
+		return Take{at, int(op / 9)}
+	case 6:
+		return Served{at}
+	case 7:
+		return Gone{lastID - min(lastID, uint64(arg))}
+	default:
+		return Tick{}
+	}
+}

@@ -1,0 +1,220 @@
+package registry
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+func (r *Registry) start(now time.Time, in Started) {
+	i := r.instances[in.Instance]
+	if i == nil {
+		return
+	}
+	r.close(now, i)
+	i.phase, i.started = running, now
+	i.ready, i.settled, i.settledTold = false, false, false
+	r.openGate(i)
+	r.jobChanged(now, i.Service)
+}
+
+func (r *Registry) end(now time.Time, in Ended) {
+	i := r.instances[in.Instance]
+	if i == nil {
+		return
+	}
+	r.close(now, i)
+	i.code, i.phase = in.Code, restarting
+	if in.Final {
+		i.phase = exited
+		for _, h := range r.sortedHolds(func(h *hold) bool { return h.target.owner == i }) {
+			r.refuse(now, h, i.exitCause())
+		}
+	}
+	r.jobChanged(now, i.Service)
+}
+
+// close forgets the listeners and the connects of an instance whose program is
+// not there any more.
+func (r *Registry) close(now time.Time, i *instance) {
+	for _, h := range r.sortedHolds(func(h *hold) bool { return h.client == i }) {
+		r.cancel(now, h)
+	}
+	var own []*endpoint
+	for _, e := range r.endpoints {
+		if e.owner == i {
+			own = append(own, e)
+		}
+	}
+	slices.SortFunc(own, func(a, b *endpoint) int { return a.at.Compare(b.at) })
+	for _, e := range own {
+		e.listening, e.serving = false, false
+		if e.waiting > 0 {
+			r.watchCycles(now)
+		}
+		r.publish(e)
+	}
+	clear(i.listeners)
+	i.newest = time.Time{}
+}
+
+func (r *Registry) listen(now time.Time, in Listened) {
+	i := r.instances[in.Instance]
+	if i == nil || i.phase != running {
+		return
+	}
+	i.newest = now
+	i.listeners[in.At] = struct{}{}
+	for _, a := range i.Addrs {
+		if !in.At.Addr().IsUnspecified() && in.At.Addr() != a {
+			continue
+		}
+		e := r.endpoint(netip.AddrPortFrom(a, in.At.Port()))
+		if e.listening {
+			continue // a second listener, or listen(2) again
+		}
+		e.listening = true
+		if in.Probe {
+			r.emit(Probe{e.at})
+			continue
+		}
+		r.serve(now, e.at)
+	}
+}
+
+func (r *Registry) serve(now time.Time, at netip.AddrPort) {
+	e := r.endpoints[at]
+	if e == nil || !e.listening || e.serving {
+		return
+	}
+	e.serving = true
+	if e.queued() > 0 {
+		r.emit(Drain{at})
+	}
+	r.publish(e)
+	r.checkReady(now, e.owner)
+}
+
+// publish tells a change of the endpoint's openness to the fast path, and
+// forgets an endpoint that nothing is to be known of any more.
+func (r *Registry) publish(e *endpoint) {
+	if !e.listening && e.waiting == 0 {
+		delete(r.endpoints, e.at)
+	}
+	open := e.serving && e.queued() == 0
+	if open == e.open {
+		return
+	}
+	e.open = open
+	if open {
+		r.emit(Open{e.at})
+	} else {
+		r.emit(Shut{e.at})
+	}
+}
+
+func (r *Registry) checkReady(now time.Time, i *instance) {
+	if i.ready || !r.servesDeclared(i) {
+		return
+	}
+	i.ready = true
+	r.emit(Ready{i.Name, now.Sub(i.started)})
+}
+
+// servesDeclared is asked when one of the instance's listeners serves.
+func (r *Registry) servesDeclared(i *instance) bool {
+	return !slices.ContainsFunc(i.Ports, func(port uint16) bool {
+		return !slices.ContainsFunc(i.Addrs, func(a netip.Addr) bool {
+			e := r.endpoints[netip.AddrPortFrom(a, port)]
+			return e != nil && e.serving
+		})
+	})
+}
+
+// settlesAt tells when the start-up window of a running instance ends if
+// nothing happens until then.
+func (i *instance) settlesAt() (time.Time, bool) {
+	if i.phase != running || i.settled {
+		return time.Time{}, false
+	}
+	at := i.started.Add(i.HoldTimeout)
+	if len(i.Ports) == 0 && !i.newest.IsZero() {
+		if t := i.newest.Add(Settle); t.Before(at) {
+			at = t
+		}
+	}
+	return at, true
+}
+
+// settle ends start-up windows: what does not listen by then is not waited for.
+// Where the window ends with the hold timeout alone, the holds that it has seen
+// begin keep their own timeouts: else none would ever expire, as a hold begins
+// after its target's start, and a cycle would lose all of its edges at once.
+func (r *Registry) settle(now time.Time) {
+	for _, i := range r.order {
+		at, waits := i.settlesAt()
+		isComplete := i.ready && len(i.Ports) > 0
+		if !waits || (at.After(now) && !isComplete) {
+			continue
+		}
+		i.settled = true
+		if !isComplete && !at.Before(i.started.Add(i.HoldTimeout)) {
+			continue
+		}
+		for _, h := range r.sortedHolds(func(h *hold) bool { return h.target.owner == i && !h.target.listening }) {
+			r.refuse(now, h, i.portCause(h.target.at))
+		}
+	}
+}
+
+// tellSettled tells of the windows that are over. Early listeners may go then,
+// so nobody may wait in one.
+func (r *Registry) tellSettled() {
+	for _, i := range r.order {
+		if i.settled && !i.settledTold && i.phase == running && !r.isMissed(i) {
+			i.settledTold = true
+			r.emit(Settled{i.Name})
+		}
+	}
+}
+
+// isMissed tells whether somebody waits for the instance to listen.
+func (r *Registry) isMissed(i *instance) bool {
+	if i.awaited == 0 {
+		return false
+	}
+	for _, e := range r.endpoints {
+		if e.owner == i && e.waiting > 0 && !e.listening {
+			return true
+		}
+	}
+	return false
+}
+
+func (i *instance) exitCause() string {
+	return fmt.Sprintf("%s exited with code %d", i.Service, i.code)
+}
+
+// portCause says what a settled instance listens on instead.
+func (i *instance) portCause(at netip.AddrPort) string {
+	var addrs []string
+	var ports []uint16
+	for _, l := range slices.SortedFunc(maps.Keys(i.listeners), netip.AddrPort.Compare) {
+		ports = append(ports, l.Port())
+		if l.Port() == at.Port() {
+			addrs = append(addrs, l.Addr().String())
+		}
+	}
+	switch {
+	case len(ports) == 0:
+		return i.Service + " listens on no port"
+	case len(addrs) > 0:
+		return fmt.Sprintf("%s listens on %s only", i.Service, strings.Join(addrs, ", "))
+	}
+	slices.Sort(ports)
+	list := strings.Trim(fmt.Sprint(slices.Compact(ports)), "[]")
+	return fmt.Sprintf("%s listens on %s only", i.Service, strings.ReplaceAll(list, " ", ", "))
+}

@@ -1,0 +1,211 @@
+// Package registry decides: who listens where, who waits for it, and what
+// happens to a connect.
+//
+// Use: New, Add the instances, then feed Step with what happens; it returns what
+// is to be done. Next tells when Step wants a Tick.
+// Ownership: a Registry belongs to one goroutine. It does no I/O, reads no
+// clock, and holds no file descriptor.
+// Promises: every Connect gets exactly one of Pass, Hold and Refuse; every Hold
+// gets exactly one later Release, Refuse, Expire or Canceled. The same inputs
+// give the same outputs in the same order.
+// Tests: inputs in, lines of text out, in testdata; FuzzRegistry keeps the
+// promises.
+package registry
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Settle is how long after its newest listener an instance without declared
+// ports is taken to have opened all it will.
+const Settle = 5 * time.Second
+
+// Instance describes one process or container of a service.
+type Instance struct {
+	Name        string // unique in the project
+	Service     string
+	Addrs       []netip.Addr // all that reach it
+	Ports       []uint16     // declared TCP ports
+	HoldTimeout time.Duration
+	Jobs        []string // services that must exit with 0 before this one's connects to others go on
+	HoldSelf    bool     // hold connects to its own addresses too
+	NoHold      bool     // never hold its connects
+}
+
+type phase int
+
+const (
+	created phase = iota // not started yet
+	running
+	restarting
+	exited // for good
+)
+
+type instance struct {
+	Instance
+	phase       phase
+	code        int
+	started     time.Time
+	ready       bool
+	settled     bool
+	settledTold bool
+	newest      time.Time                   // of its listeners
+	listeners   map[netip.AddrPort]struct{} // as they were told
+	awaited     int                         // connects that wait for it
+
+	gate       gate
+	edges      map[*instance]*edge // as the client, by server
+	gated      int                 // of its holds, how many wait for the gate
+	gatedSince time.Time           // since when gated is not 0
+}
+
+// endpoint is a TCP port of an instance while it listens or is waited for.
+type endpoint struct {
+	at        netip.AddrPort
+	owner     *instance
+	listening bool
+	serving   bool    // listening, and past its serve probe
+	open      bool    // serving and nobody queues: told with Open
+	waiters   []*hold // oldest first; ended ones are skipped
+	waiting   int     // of those, how many have not ended
+	gated     int     // of those again, how many wait for their client's gate
+}
+
+type hold struct {
+	id       uint64
+	client   *instance
+	target   *endpoint
+	began    time.Time
+	deadline time.Time
+	place    int  // in the heap of deadlines
+	gated    bool // the client's gate is closed
+	spared   bool // its cycle's youngest edge was ended in its place
+	ended    bool
+}
+
+// Registry is the state machine. Make one with New.
+type Registry struct {
+	instances map[string]*instance
+	order     []*instance // by name
+	byAddr    map[netip.Addr]*instance
+	endpoints map[netip.AddrPort]*endpoint
+	holds     map[uint64]*hold
+	deadlines deadlines       // of all holds
+	cycleAt   time.Time       // when to look for cycles, zero for never
+	cycles    map[string]bool // those told
+	out       []Output
+}
+
+// New returns an empty Registry.
+func New() *Registry {
+	return &Registry{
+		instances: map[string]*instance{},
+		byAddr:    map[netip.Addr]*instance{},
+		endpoints: map[netip.AddrPort]*endpoint{},
+		holds:     map[uint64]*hold{},
+		cycles:    map[string]bool{},
+	}
+}
+
+// Add makes an instance known. Until Started, connects to it are held. Jobs may
+// be added later than who waits for them, but before that is started.
+func (r *Registry) Add(i Instance) {
+	in := &instance{Instance: i, listeners: map[netip.AddrPort]struct{}{}, edges: map[*instance]*edge{}}
+	in.gate = closedGate(i.Jobs)
+	r.instances[i.Name] = in
+	r.order = append(r.order, in)
+	slices.SortFunc(r.order, byName)
+	for _, a := range i.Addrs {
+		r.byAddr[a] = in
+	}
+}
+
+func byName(a, b *instance) int { return strings.Compare(a.Name, b.Name) }
+
+// Step takes one input that happened at now and returns what is to be done, in
+// order. The slice is valid until the next Step. A Connect of an unknown client
+// passes; other inputs that name unknown instances or holds are ignored.
+func (r *Registry) Step(now time.Time, in Input) []Output {
+	clear(r.out)
+	r.out = r.out[:0]
+	switch in := in.(type) {
+	case Started:
+		r.start(now, in)
+	case Ended:
+		r.end(now, in)
+	case Listened:
+		r.listen(now, in)
+	case Served:
+		r.serve(now, in.At)
+	case Connect:
+		r.connect(now, in)
+	case Gone:
+		if h := r.holds[in.ID]; h != nil {
+			r.cancel(now, h)
+		}
+	case Take:
+		r.take(now, in)
+	case Tick:
+	}
+	r.settle(now)
+	r.expire(now)
+	r.findCycles(now)
+	r.tellSettled()
+	return r.out
+}
+
+// Next tells when Step wants a Tick; ok is false when only an input can change
+// anything.
+func (r *Registry) Next() (at time.Time, ok bool) {
+	earlier := func(t time.Time) {
+		if !ok || t.Before(at) {
+			at, ok = t, true
+		}
+	}
+	if len(r.deadlines) > 0 {
+		earlier(r.deadlines[0].deadline)
+	}
+	if !r.cycleAt.IsZero() {
+		earlier(r.cycleAt)
+	}
+	for _, i := range r.order {
+		if t, waits := i.settlesAt(); waits {
+			earlier(t)
+		}
+	}
+	return at, ok
+}
+
+// Waiting returns how many connects of the instance wait, and how many wait
+// for it.
+func (r *Registry) Waiting(name string) (holds, held int) {
+	for _, h := range r.holds {
+		if h.client.Name == name {
+			holds++
+		}
+		if h.target.owner.Name == name {
+			held++
+		}
+	}
+	return holds, held
+}
+
+func (r *Registry) emit(o Output) { r.out = append(r.out, o) }
+
+// sortedHolds returns the holds that match, oldest first.
+func (r *Registry) sortedHolds(match func(*hold) bool) []*hold {
+	var hs []*hold
+	for _, h := range r.holds {
+		if match(h) {
+			hs = append(hs, h)
+		}
+	}
+	slices.SortFunc(hs, func(a, b *hold) int {
+		return cmp.Or(a.began.Compare(b.began), cmp.Compare(a.id, b.id))
+	})
+	return hs
+}

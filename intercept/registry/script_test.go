@@ -1,0 +1,222 @@
+package registry
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write what the scripts in testdata give into them")
+
+// epoch is second 0 of every script.
+var epoch = time.Unix(1_000_000, 0)
+
+// TestScripts runs each file of testdata: inputs at the start of a line, what
+// came of them indented below. Ticks are given as Next wants them.
+//
+//	instance NAME [service=S] [addr=A,B] [ports=1,2] [timeout=D] [jobs=S,T] [self] [nohold]
+//	TIME started NAME | ended NAME CODE [final] | listened NAME ADDR:PORT [probe]
+//	TIME served AT | connect ID CLIENT -> AT | gone ID | take AT MAX
+//	TIME until | waiting NAME
+//
+// AT is NAME:PORT, or ADDR:PORT; the address * stands for all. An instance has
+// the address 10.0.0.N unless told otherwise, N counting from 1.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := newScript(t).run(string(want))
+			if got == string(want) {
+				return
+			}
+			if !*update {
+				t.Fatalf("%s differs; with -update it is rewritten. It gives:\n%s", file, got)
+			}
+			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// script runs lines of text on a Registry.
+type script struct {
+	t     *testing.T
+	r     *Registry
+	check *checker
+	addrs map[string]netip.Addr
+	now   time.Time
+	text  strings.Builder
+}
+
+func newScript(t *testing.T) *script {
+	r := New()
+	return &script{t: t, r: r, check: newChecker(t, r), addrs: map[string]netip.Addr{}, now: epoch}
+}
+
+func (s *script) run(text string) string {
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasPrefix(line, "  ") {
+			continue // what came of it the last time
+		}
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 0 || words[0] == "#":
+			fmt.Fprintln(&s.text, line)
+		case words[0] == "instance":
+			fmt.Fprintln(&s.text, line)
+			s.r.Add(s.instance(words[1:]))
+		default:
+			at := epoch.Add(s.duration(words[0]))
+			s.tickUntil(at)
+			fmt.Fprintln(&s.text, line)
+			switch words[1] {
+			case "until":
+			case "waiting":
+				holds, held := s.r.Waiting(words[2])
+				fmt.Fprintf(&s.text, "  %v %s waits for %d and is waited for by %d\n", at.Sub(epoch), words[2], holds, held)
+			default:
+				s.step(at, s.input(words[1], words[2:]))
+			}
+		}
+	}
+	return s.text.String()
+}
+
+// tickUntil gives the ticks that are due up to at, as a caller does.
+func (s *script) tickUntil(at time.Time) {
+	for range 1000 {
+		next, ok := s.r.Next()
+		if !ok || next.After(at) {
+			s.now = at
+			return
+		}
+		s.step(next, Tick{})
+	}
+	s.t.Fatal("Next does not get past a time that Step was given")
+}
+
+func (s *script) step(at time.Time, in Input) {
+	for _, o := range s.check.step(at, in) {
+		fmt.Fprintf(&s.text, "  %v %s\n", at.Sub(epoch), lineOf(o))
+	}
+}
+
+func (s *script) instance(words []string) Instance {
+	i := Instance{Name: words[0], Service: words[0], HoldTimeout: time.Minute}
+	i.Addrs = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(len(s.addrs) + 1)})}
+	for _, word := range words[1:] {
+		key, value, _ := strings.Cut(word, "=")
+		list := strings.Split(value, ",")
+		switch key {
+		case "service":
+			i.Service = value
+		case "addr":
+			i.Addrs = nil
+			for _, a := range list {
+				i.Addrs = append(i.Addrs, netip.MustParseAddr(a))
+			}
+		case "ports":
+			for _, p := range list {
+				i.Ports = append(i.Ports, uint16(s.number(p)))
+			}
+		case "timeout":
+			i.HoldTimeout = s.duration(value)
+		case "jobs":
+			i.Jobs = list
+		case "self":
+			i.HoldSelf = true
+		case "nohold":
+			i.NoHold = true
+		default:
+			s.t.Fatalf("unknown property %q", word)
+		}
+	}
+	s.addrs[i.Name] = i.Addrs[0]
+	return i
+}
+
+func (s *script) input(verb string, words []string) Input {
+	has := func(word string) bool { return slices.Contains(words, word) }
+	switch verb {
+	case "started":
+		return Started{words[0]}
+	case "ended":
+		return Ended{words[0], s.number(words[1]), has("final")}
+	case "listened":
+		return Listened{words[0], s.at(words[1]), has("probe")}
+	case "served":
+		return Served{s.at(words[0])}
+	case "connect":
+		return Connect{uint64(s.number(words[0])), words[1], s.at(words[3])}
+	case "gone":
+		return Gone{uint64(s.number(words[0]))}
+	case "take":
+		return Take{s.at(words[0]), s.number(words[1])}
+	}
+	s.t.Fatalf("unknown input %q", verb)
+	return nil
+}
+
+func (s *script) at(text string) netip.AddrPort {
+	host, port, _ := strings.Cut(text, ":")
+	addr, ok := s.addrs[host]
+	switch {
+	case ok:
+	case host == "*":
+		addr = netip.IPv4Unspecified()
+	default:
+		addr = netip.MustParseAddr(host)
+	}
+	return netip.AddrPortFrom(addr, uint16(s.number(port)))
+}
+
+func (s *script) number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func (s *script) duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+// lineOf writes an output as its name and its fields.
+func lineOf(o Output) string {
+	name := strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", o), "registry."))
+	switch o := o.(type) {
+	case Hold:
+		return fmt.Sprintf("hold %d %s -> %s %v: %s", o.ID, o.Client, o.Server, o.Target, o.Cause)
+	case Release:
+		return fmt.Sprintf("release %d after %v: %s", o.ID, o.Elapsed, o.Cause)
+	case Refuse:
+		return fmt.Sprintf("refuse %d after %v: %s", o.ID, o.Elapsed, o.Cause)
+	case Expire:
+		return fmt.Sprintf("expire %d after %v: %s", o.ID, o.Elapsed, o.Cause)
+	default:
+		return name + " " + strings.Trim(fmt.Sprint(o), "{}")
+	}
+}
