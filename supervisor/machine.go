@@ -12,8 +12,8 @@ import (
 // The back-off between restarts, as Docker Engine has it: doubled each time, and
 // back at the start after a run of backoffReset.
 const (
-	backoffMin   = 100 * time.Millisecond
-	backoffMax   = time.Minute
+	backoffFirst = 100 * time.Millisecond
+	backoffMost  = time.Minute
 	backoffReset = 10 * time.Second
 )
 
@@ -191,7 +191,7 @@ func (m *machine) end(now time.Time, in ended) (out []any) {
 		if now.Sub(i.started) >= backoffReset {
 			i.backoff = 0
 		}
-		i.backoff = min(max(backoffMin, 2*i.backoff), backoffMax)
+		i.backoff = min(max(backoffFirst, 2*i.backoff), backoffMost)
 		i.restarts++
 		i.startAt = now.Add(i.backoff)
 		return []any{m.change(i, event.Restarting, "")}

@@ -84,6 +84,8 @@ func (p *Printer) Print(e event.Event) error {
 		p.endHold(e)
 	case event.CycleFound:
 		p.printOwn(e, withCause(strings.Join(e.Members, ", ")+" wait for each other", e.Message))
+	case event.Notice:
+		p.printOwn(e, e.Message)
 	case event.Warning:
 		p.printOwn(e, "warning: "+withCause(e.Service, e.Message))
 	}

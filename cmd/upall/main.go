@@ -84,7 +84,7 @@ until it does.`,
 
 // markUsageErrors gives wrong arguments the exit code of wrong flags.
 func markUsageErrors(root *cobra.Command) {
-	root.Args = func(cmd *cobra.Command, args []string) error {
+	root.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return usageError{fmt.Errorf("unknown command %q (see `upall help`)", args[0])}
 		}

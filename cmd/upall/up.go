@@ -133,7 +133,7 @@ func (u *upFlags) run(cmd *cobra.Command, plan *compose.Plan, state *process.Sta
 		bus.Emit(event.Event{Time: time.Now(), Type: event.Warning, Message: w})
 	}
 	control, interrupted, restore := watchSignals(func(message string) {
-		bus.Emit(event.Event{Time: time.Now(), Type: event.Warning, Message: message})
+		bus.Emit(event.Event{Time: time.Now(), Type: event.Notice, Message: message})
 	})
 	defer restore()
 	code, err := supervisor.Up(cmd.Context(), plan, u.options(state, bus), control)
@@ -193,18 +193,19 @@ func isTerminal(f *os.File) bool {
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
-// watchSignals turns the first SIGINT or SIGTERM into a graceful stop and the
+// watchSignals turns the first SIGINT, SIGTERM or SIGHUP into a graceful stop and the
 // second into a kill. interrupted returns the first, 0 if there was none.
 func watchSignals(tell func(string)) (control supervisor.Control, interrupted func() syscall.Signal, restore func()) {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	stop, kill, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	first := make(chan syscall.Signal, 1)
 	go func() {
 		select {
 		case sig := <-signals:
-			tell("stopping; once more kills")
-			first <- sig.(syscall.Signal) //nolint:errcheck // os/signal delivers no other type here
+			tell("stopping gracefully; press Ctrl+C again to kill")
+			number, _ := sig.(syscall.Signal) // os/signal delivers no other type here
+			first <- number
 			close(stop)
 		case <-done:
 			return

@@ -29,6 +29,8 @@ const (
 	CycleFound Type = "cycle_found"
 	// Log: one line of a service's output. Valid: Service, Instance, Stream, Message.
 	Log Type = "log"
+	// Notice: upall says what it does. Valid: Message.
+	Notice Type = "notice"
 	// Warning: something that a person should know. Valid: Message, and Service where it is about one.
 	Warning Type = "warning"
 )

@@ -4,6 +4,6 @@
 //
 // Use: open with the functions that return an *FD, and Close it.
 // Ownership: an *FD belongs to the one who opened it; Disown hands it on.
-// Promise: calls are retried on EINTR and errors name the call (os.SyscallError).
+// Promise: errors name the call (os.SyscallError).
 // Tests: run against the real kernel; address decoding is pure and fuzzed.
 package linux

@@ -31,16 +31,6 @@ func (f *FD) Close() error {
 	return os.NewSyscallError("close", unix.Close(f.Disown()))
 }
 
-// retry repeats call while a signal interrupts it.
-func retry(name string, call func() error) error {
-	for {
-		err := call()
-		if !errors.Is(err, unix.EINTR) {
-			return os.NewSyscallError(name, err)
-		}
-	}
-}
-
 // Errno returns the system error number within err, or fallback.
 func Errno(err error, fallback unix.Errno) unix.Errno {
 	if errno, ok := errors.AsType[unix.Errno](err); ok {

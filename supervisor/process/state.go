@@ -118,6 +118,7 @@ func makePrivate(base string) error {
 // Close removes the directory and gives lock and range up.
 func (s *State) Close() error {
 	errs := []error{os.RemoveAll(s.dir), os.Remove(s.lock.Name()), s.lock.Close()}
+	_ = os.Remove(filepath.Dir(s.dir)) // fails while another project is up
 	if s.name != nil {
 		errs = append(errs, s.name.Close())
 	}
@@ -166,7 +167,7 @@ const (
 // sight of every user whose loopback addresses these are.
 func (s *State) takeRange(project string) error {
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%d/%s", os.Geteuid(), project)
+	h.Write(fmt.Appendf(nil, "%d/%s", os.Geteuid(), project))
 	first := h.Sum32()
 	for n := range uint32(rangeCount) {
 		index := (first + n) % rangeCount
