@@ -152,6 +152,11 @@ func (c *checker) books() {
 		}
 	}
 	for _, i := range c.r.order {
+		for id, h := range i.holds {
+			if c.r.holds[id] != h || h.client != i {
+				c.t.Errorf("%s has the hold %d, which is not its", i.Name, id)
+			}
+		}
 		if i.awaited != awaited[i] || i.gated != gated[i] {
 			c.t.Errorf("%s counts %d and %d, is awaited by %d and has %d gated", i.Name, i.awaited, i.gated, awaited[i], gated[i])
 		}

@@ -88,10 +88,10 @@ func (r *Registry) waits(i *instance) []wait {
 
 // path returns a shortest chain of waits from one instance to another, or back
 // to itself, nil if there is none.
-func (r *Registry) path(from, to *instance) []wait {
+func path(waits func(*instance) []wait, from, to *instance) []wait {
 	via := map[*instance]wait{}
 	for next := []*instance{from}; len(next) > 0; next = next[1:] {
-		for _, w := range r.waits(next[0]) {
+		for _, w := range waits(next[0]) {
 			if _, seen := via[w.server]; seen {
 				continue
 			}
@@ -124,12 +124,33 @@ func (r *Registry) cycleOf(h *hold, lone map[wait]bool) []wait {
 		if !w.includes(h) || lone[w] {
 			continue
 		}
-		if rest := r.path(w.server, w.client); rest != nil {
+		if rest := path(r.waits, w.server, w.client); rest != nil {
 			return append([]wait{w}, rest...)
 		}
 		lone[w] = true
 	}
 	return nil
+}
+
+// knot returns the waits whose chains never come to an end: those of cycles, and
+// of who waits for a member of one. Most often there are none.
+func (r *Registry) knot() map[*instance][]wait {
+	knot := map[*instance][]wait{}
+	for _, i := range r.order {
+		if ws := r.waits(i); len(ws) > 0 {
+			knot[i] = ws
+		}
+	}
+	endsAt := func(w wait) bool { return len(knot[w.server]) == 0 }
+	for before := -1; before != len(knot); {
+		before = len(knot)
+		for _, i := range r.order {
+			if knot[i] = slices.DeleteFunc(knot[i], endsAt); len(knot[i]) == 0 {
+				delete(knot, i)
+			}
+		}
+	}
+	return knot
 }
 
 // watchCycles has the registry look for cycles when a new one would have
@@ -146,8 +167,9 @@ func (r *Registry) findCycles(now time.Time) {
 		return
 	}
 	r.cycleAt = time.Time{}
+	knot := r.knot()
 	for _, i := range r.order {
-		cycle := r.path(i, i)
+		cycle := path(func(i *instance) []wait { return knot[i] }, i, i)
 		if cycle == nil {
 			continue
 		}

@@ -26,11 +26,11 @@ func (r *Registry) expire(now time.Time) {
 // breakCycle ends the holds of the cycle's youngest wait and spares the others.
 func (r *Registry) breakCycle(now time.Time, cycle []wait) {
 	victim := youngest(cycle)
-	for _, h := range r.sortedHolds(victim.includes) {
+	for _, h := range matching(victim.client.holds, victim.includes) {
 		r.timeOut(now, h, fmt.Sprintf("cycle of %s: %s", strings.Join(members(cycle), ", "), h.cause()))
 	}
 	for _, w := range cycle {
-		for _, h := range r.sortedHolds(w.includes) {
+		for _, h := range matching(w.client.holds, w.includes) {
 			if h.spared {
 				continue
 			}

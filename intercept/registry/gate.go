@@ -60,7 +60,7 @@ func (r *Registry) jobChanged(now time.Time, job string) {
 		client.gate = r.gateOf(client)
 		switch {
 		case client.gate.failed:
-			for _, h := range r.sortedHolds(func(h *hold) bool { return h.client == client && h.gated }) {
+			for _, h := range matching(client.holds, func(h *hold) bool { return h.gated }) {
 				r.refuse(now, h, client.gate.cause)
 			}
 		case client.gate.open:
@@ -74,7 +74,7 @@ func (r *Registry) jobChanged(now time.Time, job string) {
 // alone.
 func (r *Registry) ungate(client *instance) {
 	client.gated = 0
-	for _, h := range r.sortedHolds(func(h *hold) bool { return h.client == client && h.gated }) {
+	for _, h := range matching(client.holds, func(h *hold) bool { return h.gated }) {
 		h.gated = false
 		e := h.target
 		e.gated--

@@ -81,7 +81,7 @@ func (h *hold) cause() string {
 func (r *Registry) hold(now time.Time, h *hold) {
 	e := h.target
 	r.emit(Hold{h.id, h.client.Name, e.at, e.owner.Name, h.cause()})
-	r.holds[h.id] = h
+	r.holds[h.id], h.client.holds[h.id] = h, h
 	heap.Push(&r.deadlines, h)
 	e.waiters = append(e.waiters, h)
 	e.waiting++
@@ -115,6 +115,7 @@ func (r *Registry) refuse(now time.Time, h *hold, cause string) {
 func (r *Registry) finish(h *hold) {
 	h.ended = true
 	delete(r.holds, h.id)
+	delete(h.client.holds, h.id)
 	heap.Remove(&r.deadlines, h.place)
 	h.client.leave(h.target)
 	e := h.target

@@ -30,7 +30,7 @@ func (r *Registry) end(now time.Time, in Ended) {
 	i.code, i.phase = in.Code, restarting
 	if in.Final {
 		i.phase = exited
-		for _, h := range r.sortedHolds(func(h *hold) bool { return h.target.owner == i }) {
+		for _, h := range matching(r.holds, func(h *hold) bool { return h.target.owner == i }) {
 			r.refuse(now, h, i.exitCause())
 		}
 	}
@@ -40,7 +40,7 @@ func (r *Registry) end(now time.Time, in Ended) {
 // close forgets the listeners and the connects of an instance whose program is
 // not there any more.
 func (r *Registry) close(now time.Time, i *instance) {
-	for _, h := range r.sortedHolds(func(h *hold) bool { return h.client == i }) {
+	for _, h := range matching(i.holds, func(*hold) bool { return true }) {
 		r.cancel(now, h)
 	}
 	var own []*endpoint
@@ -164,7 +164,7 @@ func (r *Registry) settle(now time.Time) {
 		if !isComplete && !at.Before(i.started.Add(i.HoldTimeout)) {
 			continue
 		}
-		for _, h := range r.sortedHolds(func(h *hold) bool { return h.target.owner == i && !h.target.listening }) {
+		for _, h := range matching(r.holds, func(h *hold) bool { return h.target.owner == i && !h.target.listening }) {
 			r.refuse(now, h, i.portCause(h.target.at))
 		}
 	}

@@ -58,6 +58,7 @@ type instance struct {
 	awaited     int                         // connects that wait for it
 
 	gate       gate
+	holds      map[uint64]*hold    // as the client
 	edges      map[*instance]*edge // as the client, by server
 	gated      int                 // of its holds, how many wait for the gate
 	gatedSince time.Time           // since when gated is not 0
@@ -114,8 +115,10 @@ func New() *Registry {
 // Add makes an instance known. Until Started, connects to it are held. Jobs may
 // be added later than who waits for them, but before that is started.
 func (r *Registry) Add(i Instance) {
-	in := &instance{Instance: i, listeners: map[netip.AddrPort]struct{}{}, edges: map[*instance]*edge{}}
-	in.gate = closedGate(i.Jobs)
+	in := &instance{
+		Instance: i, gate: closedGate(i.Jobs),
+		listeners: map[netip.AddrPort]struct{}{}, holds: map[uint64]*hold{}, edges: map[*instance]*edge{},
+	}
 	r.instances[i.Name] = in
 	r.order = append(r.order, in)
 	slices.SortFunc(r.order, byName)
@@ -183,23 +186,19 @@ func (r *Registry) Next() (at time.Time, ok bool) {
 // Waiting returns how many connects of the instance wait, and how many wait
 // for it.
 func (r *Registry) Waiting(name string) (holds, held int) {
-	for _, h := range r.holds {
-		if h.client.Name == name {
-			holds++
-		}
-		if h.target.owner.Name == name {
-			held++
-		}
+	i := r.instances[name]
+	if i == nil {
+		return 0, 0
 	}
-	return holds, held
+	return len(i.holds), i.awaited
 }
 
 func (r *Registry) emit(o Output) { r.out = append(r.out, o) }
 
-// sortedHolds returns the holds that match, oldest first.
-func (r *Registry) sortedHolds(match func(*hold) bool) []*hold {
+// matching returns the holds that match, oldest first.
+func matching(holds map[uint64]*hold, match func(*hold) bool) []*hold {
 	var hs []*hold
-	for _, h := range r.holds {
+	for _, h := range holds {
 		if match(h) {
 			hs = append(hs, h)
 		}
