@@ -85,7 +85,9 @@ func (r *Registry) hold(now time.Time, h *hold) {
 	heap.Push(&r.deadlines, h)
 	e.waiters = append(e.waiters, h)
 	e.waiting++
-	e.owner.awaited++
+	if !e.listening {
+		e.owner.missed++
+	}
 	if h.gated {
 		e.gated++
 		if h.client.gated++; h.client.gated == 1 {
@@ -120,7 +122,9 @@ func (r *Registry) finish(h *hold) {
 	h.client.leave(h.target)
 	e := h.target
 	e.waiting--
-	e.owner.awaited--
+	if !e.listening {
+		e.owner.missed--
+	}
 	if h.gated {
 		e.gated--
 		h.client.gated--

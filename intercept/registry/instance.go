@@ -51,6 +51,9 @@ func (r *Registry) close(now time.Time, i *instance) {
 	}
 	slices.SortFunc(own, func(a, b *endpoint) int { return a.at.Compare(b.at) })
 	for _, e := range own {
+		if e.listening {
+			i.missed += e.waiting
+		}
 		e.listening, e.serving = false, false
 		if e.waiting > 0 {
 			r.watchCycles(now)
@@ -77,6 +80,7 @@ func (r *Registry) listen(now time.Time, in Listened) {
 			continue // a second listener, or listen(2) again
 		}
 		e.listening = true
+		i.missed -= e.waiting
 		if in.Probe {
 			r.emit(Probe{e.at})
 			continue
@@ -174,24 +178,11 @@ func (r *Registry) settle(now time.Time) {
 // so nobody may wait in one.
 func (r *Registry) tellSettled() {
 	for _, i := range r.order {
-		if i.settled && !i.settledTold && i.phase == running && !r.isMissed(i) {
+		if i.settled && !i.settledTold && i.phase == running && i.missed == 0 {
 			i.settledTold = true
 			r.emit(Settled{i.Name})
 		}
 	}
-}
-
-// isMissed tells whether somebody waits for the instance to listen.
-func (r *Registry) isMissed(i *instance) bool {
-	if i.awaited == 0 {
-		return false
-	}
-	for _, e := range r.endpoints {
-		if e.owner == i && e.waiting > 0 && !e.listening {
-			return true
-		}
-	}
-	return false
 }
 
 func (i *instance) exitCause() string {

@@ -55,7 +55,7 @@ type instance struct {
 	settledTold bool
 	newest      time.Time                   // of its listeners
 	listeners   map[netip.AddrPort]struct{} // as they were told
-	awaited     int                         // connects that wait for it
+	missed      int                         // how many wait for it to listen
 
 	gate       gate
 	holds      map[uint64]*hold    // as the client
@@ -190,7 +190,12 @@ func (r *Registry) Waiting(name string) (holds, held int) {
 	if i == nil {
 		return 0, 0
 	}
-	return len(i.holds), i.awaited
+	for _, e := range r.endpoints {
+		if e.owner == i {
+			held += e.waiting
+		}
+	}
+	return len(i.holds), held
 }
 
 func (r *Registry) emit(o Output) { r.out = append(r.out, o) }
