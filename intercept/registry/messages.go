@@ -10,38 +10,41 @@ type Input interface{ input() }
 
 // The inputs.
 type (
-	// Started: the instance's program begins to run, for the first time or again.
+	// Started says that the instance's program begins to run, for the first time
+	// or again.
 	Started struct{ Instance string }
-	// Ended: the instance's program ended, and with it the connects that it
-	// waited for. Final: it will not be started again.
+	// Ended says that the instance's program ended, and with it the connects that
+	// it waited for. Final: it will not be started again.
 	Ended struct {
 		Instance string
 		Code     int
 		Final    bool
 	}
-	// Listened: the instance performed listen(2) on At; an unspecified address
-	// stands for all of its addresses. Probe: its listener may not serve yet.
+	// Listened says that the instance performed listen(2) on At; an unspecified
+	// address stands for all of its addresses. Probe: its listener may not serve
+	// yet.
 	Listened struct {
 		Instance string
 		At       netip.AddrPort
 		Probe    bool
 	}
-	// Served: the serve probe of At succeeded.
+	// Served says that the serve probe of At succeeded.
 	Served struct{ At netip.AddrPort }
-	// Connect: the instance connects. ID is the caller's, unique for ever.
+	// Connect asks what happens to a connect of the instance. ID is the caller's,
+	// unique for ever.
 	Connect struct {
 		ID     uint64
 		Client string
 		Target netip.AddrPort
 	}
-	// Gone: the client of a held connect went away.
+	// Gone says that the client of a held connect went away.
 	Gone struct{ ID uint64 }
 	// Take asks for the release of at most Max of At's waiters.
 	Take struct {
 		At  netip.AddrPort
 		Max int
 	}
-	// Tick: time has passed.
+	// Tick says that time has passed.
 	Tick struct{}
 )
 
@@ -59,9 +62,9 @@ type Output interface{ output() }
 
 // The outputs.
 type (
-	// Pass: let the connect go on, nobody waits.
+	// Pass lets the connect go on, nobody waits.
 	Pass struct{ ID uint64 }
-	// Hold: the connect waits from now on. It may be released as soon as Target
+	// Hold has the connect wait from now on. It may be released as soon as Target
 	// serves.
 	Hold struct {
 		ID     uint64
@@ -70,55 +73,56 @@ type (
 		Server string // the target's instance
 		Cause  string // what it waits for
 	}
-	// Release: the hold ends, the connect goes on.
+	// Release ends the hold, and the connect goes on.
 	Release struct {
 		ID      uint64
 		Cause   string
 		Elapsed time.Duration
 	}
-	// Refuse: the connect, or the hold, ends with ECONNREFUSED.
+	// Refuse ends the connect, or the hold, with ECONNREFUSED.
 	Refuse struct {
 		ID      uint64
 		Cause   string
 		Elapsed time.Duration
 	}
-	// Expire: as Refuse, for the hold timeout: its own, or that of another hold of
-	// a cycle of which this is the youngest.
+	// Expire is as Refuse, for the hold timeout: its own, or that of another hold
+	// of a cycle of which this is the youngest.
 	Expire struct {
 		ID      uint64
 		Cause   string
 		Elapsed time.Duration
 	}
-	// Canceled: the hold ended with its client.
+	// Canceled says that the hold ended with its client.
 	Canceled struct {
 		ID      uint64
 		Elapsed time.Duration
 	}
-	// Probe: find out whether At serves, then give Served.
+	// Probe asks to find out whether At serves, then give Served.
 	Probe struct{ At netip.AddrPort }
-	// Drain: At serves and has waiters whose gates are open: Take them at the pace
-	// of its accept queue, until a Take with room releases none.
+	// Drain says that At serves and has waiters whose gates are open: Take them at
+	// the pace of its accept queue, until a Take with room releases none.
 	Drain struct{ At netip.AddrPort }
-	// Open: At serves and nobody waits but behind a closed Gate; connects need not
-	// ask any more, but for clients whose Gate is closed.
+	// Open says that At serves and nobody waits but behind a closed Gate; connects
+	// need not ask any more, but for clients whose Gate is closed.
 	Open struct{ At netip.AddrPort }
-	// Shut: an Open is no longer true.
+	// Shut says that an Open is no longer true.
 	Shut struct{ At netip.AddrPort }
-	// Ready: the instance serves all its declared ports, or its first listener.
+	// Ready says that the instance serves all its declared ports, or its first
+	// listener.
 	Ready struct {
 		Instance string
 		Elapsed  time.Duration // since Started
 	}
-	// Settled: the start-up window of the instance is over, and nobody waits for
-	// it any more but to be released.
+	// Settled says that the start-up window of the instance is over, and nobody
+	// waits for it any more but to be released.
 	Settled struct{ Instance string }
-	// Gate: whether the connects of the instance may go on, or wait for its jobs.
-	// Once open, a gate stays so until the instance is started again.
+	// Gate says whether the connects of the instance may go on, or wait for its
+	// jobs. Once open, a gate stays so until the instance is started again.
 	Gate struct {
 		Instance string
 		Open     bool
 	}
-	// Cycle: these services wait for each other.
+	// Cycle says that these services wait for each other.
 	Cycle struct{ Members []string }
 )
 
