@@ -97,7 +97,7 @@ func (m *machine) step(now time.Time, in any) (out []any) {
 	case stop:
 		out = m.stop(now)
 	case kill:
-		out = m.kill()
+		out = m.kill(now)
 	case tick:
 	}
 	out = append(out, m.startDue(now)...)
@@ -133,26 +133,52 @@ func (m *machine) change(i *instance, s event.State, why string) changed {
 }
 
 // startDue starts what may: a service waits for nothing but a start gate and the
-// back-off of its restart.
+// back-off of its restart. A start may open the gates of others.
 func (m *machine) startDue(now time.Time) (out []any) {
-	for _, i := range m.instances {
-		switch {
-		case m.stopping || (i.state != event.Created && i.state != event.Restarting) || i.startAt.After(now):
-			continue
-		case i.state == event.Created:
-			open, failed := m.startGate(i.service)
-			if failed != "" {
-				i.code = 1
-				out = append(out, m.change(i, event.Failed, failed))
-				out = append(out, m.checkEnding(now, i)...)
+	out = m.failGated(now) // it may end the project, so it comes before any start
+	for again := true; again; {
+		again = false
+		for _, i := range m.instances {
+			if !m.mayStart(now, i) {
 				continue
 			}
-			if !open {
-				continue
-			}
+			again = true
+			i.started, i.startAt, i.code = now, time.Time{}, 0
+			out = append(out, m.change(i, event.Starting, ""), startProgram{i})
 		}
-		i.started, i.startAt = now, time.Time{}
-		out = append(out, m.change(i, event.Starting, ""), startProgram{i})
+	}
+	return out
+}
+
+func (m *machine) mayStart(now time.Time, i *instance) bool {
+	switch {
+	case m.stopping:
+		return false
+	case i.state == event.Created:
+		open, _ := m.startGate(i.service)
+		return open
+	default:
+		return i.state == event.Restarting && !i.startAt.After(now)
+	}
+}
+
+// failGated ends the instances whose start gates will not open. That may fail
+// the gates of others.
+func (m *machine) failGated(now time.Time) (out []any) {
+	for again := true; again; {
+		again = false
+		for _, i := range m.instances {
+			if i.state != event.Created || m.stopping {
+				continue
+			}
+			_, why := m.startGate(i.service)
+			if why == "" {
+				continue
+			}
+			again, i.code = true, 1
+			out = append(out, m.change(i, event.Failed, why))
+			out = append(out, m.checkEnding(now, i)...)
+		}
 	}
 	return out
 }
@@ -168,6 +194,8 @@ func (m *machine) startGate(s *compose.Service) (open bool, failed string) {
 		for _, i := range m.instances {
 			switch {
 			case i.service.Name != g.Service:
+			case i.state == event.Failed:
+				return false, fmt.Sprintf("not started: %s was not started", g.Service)
 			case g.Condition != compose.Completed:
 				open = open && i.state != event.Created
 			case !i.isOver():
@@ -212,16 +240,15 @@ func (i *instance) restartsAfter(code int) bool {
 	}
 }
 
-// checkEnding stops the project where the exit of i ends it, and keeps the code
-// that the project will have.
+// checkEnding keeps the code that the project will have, and stops the project
+// where the exit of i ends it.
 func (m *machine) checkEnding(now time.Time, i *instance) []any {
-	if m.stopping {
-		return nil
-	}
 	e := m.ending
-	ends := e.OnExit || (e.OnFailure && i.code != 0) || e.From == i.service.Name
-	isFirst := !m.hasCode && (ends || (i.code != 0 && e.From == ""))
-	if e.From == i.service.Name || (isFirst && e.From == "") {
+	isFrom := e.From != "" && e.From == i.service.Name
+	ends := e.OnExit || (e.OnFailure && i.code != 0) || isFrom
+	// What a stop makes of the others is not their failure.
+	isOwn := e.From == "" && !m.stopping && (ends || i.code != 0)
+	if !m.hasCode && (isFrom || isOwn) {
 		m.code, m.hasCode = i.code, true
 	}
 	if !ends {
@@ -245,14 +272,13 @@ func (m *machine) stop(now time.Time) (out []any) {
 			i.killAt = now.Add(grace)
 			out = append(out, stopProgram{i})
 		case !i.isOver():
-			i.startAt = time.Time{}
-			out = append(out, m.change(i, event.Exited, ""))
+			out = append(out, m.giveUp(now, i)...)
 		}
 	}
 	return out
 }
 
-func (m *machine) kill() (out []any) {
+func (m *machine) kill(now time.Time) (out []any) {
 	m.stopping = true
 	for _, i := range m.instances {
 		switch {
@@ -260,9 +286,19 @@ func (m *machine) kill() (out []any) {
 			i.killAt = time.Time{}
 			out = append(out, killProgram{i})
 		case !i.isOver():
-			i.startAt = time.Time{}
-			out = append(out, m.change(i, event.Exited, ""))
+			out = append(out, m.giveUp(now, i)...)
 		}
+	}
+	return out
+}
+
+// giveUp ends an instance that does not run. What its last run gave counts.
+func (m *machine) giveUp(now time.Time, i *instance) []any {
+	hasRun := i.state == event.Restarting
+	i.startAt = time.Time{}
+	out := []any{m.change(i, event.Exited, "")}
+	if hasRun {
+		out = append(out, m.checkEnding(now, i)...)
 	}
 	return out
 }
