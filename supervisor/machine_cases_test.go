@@ -336,7 +336,7 @@ var machineTests = []struct {
 60s code
   1m0s code 0, done
 `},
-	{"the grace of the project counts before a service's", []compose.Service{svc("a", graceOf(time.Hour))}, Ending{}, ptr(time.Second), `
+	{"the grace of the project counts before a service's", []compose.Service{svc("a", graceOf(time.Hour))}, Ending{}, new(time.Second), `
 0s begin
   0s a-1 created
   0s start a-1
@@ -345,7 +345,7 @@ var machineTests = []struct {
   2s kill a-1
 3s until
 `},
-	{"no grace", []compose.Service{svc("a")}, Ending{}, ptr(time.Duration(0)), `
+	{"no grace", []compose.Service{svc("a")}, Ending{}, new(time.Duration(0)), `
 0s begin
   0s a-1 created
   0s start a-1
@@ -440,5 +440,3 @@ func after(service string, c compose.Condition) func(*compose.Service) {
 		s.Gates = append(s.Gates, compose.Gate{Service: service, Condition: c, Kind: compose.GateStart})
 	}
 }
-
-func ptr(d time.Duration) *time.Duration { return &d }

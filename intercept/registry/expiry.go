@@ -46,7 +46,7 @@ func (r *Registry) breakCycle(now time.Time, cycle []wait) {
 // timeOut lets the client through where the target listens and only does not
 // serve: the listener is there.
 func (r *Registry) timeOut(now time.Time, h *hold, cause string) {
-	r.finish(h)
+	r.finish(now, h)
 	elapsed := now.Sub(h.began)
 	if !h.gated && h.target.listening {
 		r.emit(Release{h.id, "the hold timeout is over, and it listens", elapsed})

@@ -102,25 +102,28 @@ func (r *Registry) hold(now time.Time, h *hold) {
 
 // cancel ends a hold whose client went away.
 func (r *Registry) cancel(now time.Time, h *hold) {
-	r.finish(h)
+	r.finish(now, h)
 	r.emit(Canceled{h.id, now.Sub(h.began)})
 	r.publish(h.target)
 }
 
 func (r *Registry) refuse(now time.Time, h *hold, cause string) {
-	r.finish(h)
+	r.finish(now, h)
 	r.emit(Refuse{h.id, cause, now.Sub(h.began)})
 	r.publish(h.target)
 }
 
 // finish takes a hold out of the books.
-func (r *Registry) finish(h *hold) {
+func (r *Registry) finish(now time.Time, h *hold) {
 	h.ended = true
 	delete(r.holds, h.id)
 	delete(h.client.holds, h.id)
 	heap.Remove(&r.deadlines, h.place)
 	h.client.leave(h.target)
 	e := h.target
+	if e.owner != h.client {
+		h.client.heldUntil = now
+	}
 	e.waiting--
 	if !e.listening {
 		e.owner.missed--
@@ -164,7 +167,7 @@ func (r *Registry) take(now time.Time, in Take) {
 			gated = append(gated, h)
 		default:
 			in.Max--
-			r.finish(h)
+			r.finish(now, h)
 			r.emit(Release{h.id, cause, now.Sub(h.began)})
 		}
 	}

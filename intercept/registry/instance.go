@@ -15,7 +15,7 @@ func (r *Registry) start(now time.Time, in Started) {
 		return
 	}
 	r.close(now, i)
-	i.phase, i.started = running, now
+	i.phase, i.started, i.heldUntil = running, now, time.Time{}
 	i.ready, i.settled, i.settledTold = false, false, false
 	r.openGate(i)
 	r.jobChanged(now, i.Service)
@@ -139,18 +139,39 @@ func (r *Registry) servesDeclared(i *instance) bool {
 }
 
 // settlesAt tells when the start-up window of a running instance ends if
-// nothing happens until then.
+// nothing happens until then. It does not end while the instance is itself held,
+// which keeps it from listening, nor for Settle after.
 func (i *instance) settlesAt() (time.Time, bool) {
-	if i.phase != running || i.settled {
+	if i.phase != running || i.settled || i.isHeld() {
 		return time.Time{}, false
 	}
-	at := i.started.Add(i.HoldTimeout)
-	if len(i.Ports) == 0 && !i.newest.IsZero() {
-		if t := i.newest.Add(Settle); t.Before(at) {
-			at = t
-		}
+	at := later(i.started.Add(i.HoldTimeout), i.heldUntil.Add(Settle))
+	if t, ok := i.quietAt(); ok && t.Before(at) {
+		at = t
 	}
 	return at, true
+}
+
+// quietAt tells when an instance without declared ports is taken to have opened
+// all it will.
+func (i *instance) quietAt() (time.Time, bool) {
+	if len(i.Ports) > 0 || i.newest.IsZero() {
+		return time.Time{}, false
+	}
+	return later(i.newest, i.heldUntil).Add(Settle), true
+}
+
+// isHeld tells whether the instance waits for another.
+func (i *instance) isHeld() bool {
+	_, itself := i.edges[i]
+	return len(i.edges) > 1 || (len(i.edges) == 1 && !itself)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // settle ends start-up windows: what does not listen by then is not waited for.
@@ -159,13 +180,13 @@ func (i *instance) settlesAt() (time.Time, bool) {
 // after its target's start, and a cycle would lose all of its edges at once.
 func (r *Registry) settle(now time.Time) {
 	for _, i := range r.order {
-		at, waits := i.settlesAt()
-		isComplete := i.ready && len(i.Ports) > 0
-		if !waits || (at.After(now) && !isComplete) {
+		isComplete := i.phase == running && !i.settled && i.ready && len(i.Ports) > 0
+		at, ends := i.settlesAt()
+		if !isComplete && (!ends || at.After(now)) {
 			continue
 		}
 		i.settled = true
-		if !isComplete && !at.Before(i.started.Add(i.HoldTimeout)) {
+		if quiet, ok := i.quietAt(); !isComplete && (!ok || quiet.After(now)) {
 			continue
 		}
 		for _, h := range matching(r.holds, func(h *hold) bool { return h.target.owner == i && !h.target.listening }) {

@@ -54,6 +54,7 @@ type instance struct {
 	settled     bool
 	settledTold bool
 	newest      time.Time                   // of its listeners
+	heldUntil   time.Time                   // when the last hold of it on another ended
 	listeners   map[netip.AddrPort]struct{} // as they were told
 	missed      int                         // how many wait for it to listen
 
