@@ -51,6 +51,7 @@ func runCrowd(t *testing.T, way event.Way, asRoot bool, disable, services string
 			testenv.NeedNFQueue(t)
 		}
 		p := newProject(t, account(t), services)
+		p.netNS = asRoot // see TestE2EProjectsSideBySide
 		gate := p.gate("gate")
 		r := p.upEnv([]string{"UPALL_DISABLE=" + disable})
 		for _, hold := range r.waitN(crowdSize, "the holds", holdBegan("crowd", "server")) {
@@ -61,6 +62,38 @@ func runCrowd(t *testing.T, way event.Way, asRoot bool, disable, services string
 		gate.open()
 		allSucceed(t, r)
 	})
+}
+
+// Holds of one project do not notice that another one ends, though the kernel
+// drops all packets that are queued in a network namespace when a netfilter
+// hook is removed there.
+func TestE2EProjectsSideBySide(t *testing.T) {
+	t.Parallel()
+	testenv.NeedNFQueue(t)
+	user := root(t)
+	staying := newProject(t, user, `
+  server: {command: [TOOLS/server, -gate, HERE/gate, -count, "1000"]}
+  crowd:  {command: [TOOLS/crowd, -n, "1000", server, "7000"]}
+`)
+	gate := staying.gate("gate")
+	r := staying.up()
+	r.waitN(crowdSize, "the holds", holdBegan("crowd", "server"))
+
+	passing := newProject(t, user, `
+  server: {command: [TOOLS/server, -gate, HERE/gate]}
+  client: {command: [TOOLS/goclient, server, "7000"]}
+`)
+	other := passing.gate("gate")
+	p := passing.up()
+	p.wait("the other project's hold", holdBegan("client", "server"))
+	other.open()
+	if code := p.waitExit("client"); code != 0 {
+		t.Errorf("the other project's client ended with code %d, want 0", code)
+	}
+	p.interrupt()
+
+	gate.open()
+	allSucceed(t, r)
 }
 
 func allSucceed(t *testing.T, r *run) {

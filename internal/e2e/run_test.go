@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,7 +64,11 @@ func (p *project) upEnv(env []string, args ...string) *run {
 // command returns a command of upall for the project.
 func (p *project) command(args ...string) *exec.Cmd {
 	p.t.Helper()
-	command := p.user.Command(p.t, filepath.Join(tools, "upall"), append([]string{"-p", p.name}, args...)...)
+	line := append([]string{filepath.Join(tools, "upall"), "-p", p.name}, args...)
+	if p.netNS {
+		line = append([]string{"unshare", "--net", "sh", "-c", `ip link set lo up && exec "$0" "$@"`}, line...)
+	}
+	command := p.user.Command(p.t, line[0], line[1:]...)
 	command.Dir = p.folder
 	command.Env = append(command.Env, p.env...)
 	command.Env = append(command.Env, p.mark())
@@ -216,6 +221,13 @@ func (r *run) errorText() string {
 	return string(text)
 }
 
+// endedWell tells that upall exited, or was interrupted in its first or last
+// moment, when it handles no signals.
+func endedWell(state *os.ProcessState) bool {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	return ok && (status.Exited() || status.Signal() == syscall.SIGINT)
+}
+
 // cleanUp ends the run after the test, which has interrupted upall already
 // (see command).
 func (r *run) cleanUp() {
@@ -224,7 +236,7 @@ func (r *run) cleanUp() {
 	case <-time.After(stopPatience + patience):
 		r.t.Errorf("upall %d did not end", r.command.Process.Pid)
 	}
-	if state := r.command.ProcessState; state != nil && state.ExitCode() < 0 && !r.killed {
+	if state := r.command.ProcessState; state != nil && !r.killed && !endedWell(state) {
 		r.t.Errorf("upall ended with %v", state)
 	}
 	r.project.nothingLeft(stopPatience)
