@@ -24,12 +24,12 @@ func remap(at netip.AddrPort, offset int) netip.AddrPort {
 
 // bind gives the instance its own address for a wildcard or loopback one, so
 // that two services may listen on the same port.
-func (s *source) bind(n *seccomp.Notification, at netip.AddrPort) {
+func (s *source) bind(n *seccomp.Notification, at netip.AddrPort, family int) {
 	if !s.instance.Rewrite || at.Port() == 0 || !s.isRewritten(at.Addr()) {
 		s.proceed(n.ID)
 		return
 	}
-	sock := s.socket(n, (*linux.Socket).IsIP)
+	sock := s.socket(n, func(sock *linux.Socket) bool { return sock.Family == family })
 	if sock == nil {
 		return
 	}
@@ -39,8 +39,11 @@ func (s *source) bind(n *seccomp.Notification, at netip.AddrPort) {
 	case sock.IsTCP():
 		s.reply(n.ID, s.bindTCP(sock, own))
 	case sock.IsUDP() && slices.Contains(s.instance.UDPPorts, at.Port()):
-		s.reply(n.ID, s.bindAt(sock, own))
-		s.boundUDP(own)
+		errno := s.bindAt(sock, own)
+		s.reply(n.ID, errno)
+		if errno == 0 {
+			s.boundUDP(own)
+		}
 	default:
 		s.proceed(n.ID) // not declared: it may be a client's, and talk to anyone
 	}
@@ -48,22 +51,32 @@ func (s *source) bind(n *seccomp.Notification, at netip.AddrPort) {
 
 func (s *source) isRewritten(addr netip.Addr) bool {
 	_, ours := s.routes.Load().project[addr]
-	return addr.IsUnspecified() || (addr.IsLoopback() && !ours)
+	// Its own address too, for the early listener has that.
+	return addr.IsUnspecified() || (addr.IsLoopback() && !ours) || addr == s.instance.Addrs[0]
 }
 
 func (s *source) bindTCP(sock *linux.Socket, own netip.AddrPort) unix.Errno {
-	v6only := sock.Family == unix.AF_INET6 && sock.IsV6Only()
-	second := netip.AddrPortFrom(s.instance.Second, own.Port())
-	if s.early[own] != nil {
-		if v6only && s.isTaken(own) {
-			return s.bindAt(sock, second)
-		}
-		return s.promise(sock, own)
+	if s.early[own] == nil {
+		return s.bindNow(sock, own)
 	}
+	if isV6Only(sock) && s.isTaken(own) {
+		return s.bindAt(sock, netip.AddrPortFrom(s.instance.Second, own.Port()))
+	}
+	return s.promise(sock, own)
+}
+
+func isV6Only(sock *linux.Socket) bool { return sock.Family == unix.AF_INET6 && sock.IsV6Only() }
+
+// bindNow binds to the instance's own address. One that listens on IPv4 and,
+// apart, on IPv6 needs two places: the later socket gets the second one.
+func (s *source) bindNow(sock *linux.Socket, own netip.AddrPort) unix.Errno {
+	v6only := isV6Only(sock)
 	errno := s.bindAt(sock, own)
-	if v6only && errno == unix.EADDRINUSE {
-		// The instance listens on IPv4 too: this one needs a place of its own.
-		errno = s.bindAt(sock, second)
+	switch {
+	case errno == 0 && v6only:
+		s.v6only[own] = true
+	case errno == unix.EADDRINUSE && (v6only || s.v6only[own]):
+		errno = s.bindAt(sock, netip.AddrPortFrom(s.instance.Second, own.Port()))
 	}
 	for offset := 0; errno == unix.EACCES && offset < remapTries; offset++ {
 		real := remap(own, offset)
@@ -77,21 +90,27 @@ func (s *source) bindTCP(sock *linux.Socket, own netip.AddrPort) unix.Errno {
 	return errno
 }
 
-// promise answers a bind whose socket is to become the early listener. The newest
-// of several wins: programs probe a port before they use it.
+// promise answers a bind whose socket is to become the early listener, if it is
+// the first to listen: programs probe a port before they use it, and have
+// several workers bind the same.
 func (s *source) promise(sock *linux.Socket, own netip.AddrPort) unix.Errno {
 	cookie, err := sock.Cookie()
 	if err != nil {
 		return linux.Errno(err, unix.EIO)
 	}
-	maps.DeleteFunc(s.bound, func(_ uint64, at netip.AddrPort) bool { return at == own })
 	s.bound[cookie] = own
 	return 0
 }
 
 // forgetBinds drops what was promised to the sockets of an instance that ended.
 func (i *Interceptor) forgetBinds(n *instance) {
-	maps.DeleteFunc(i.bound, func(_ uint64, at netip.AddrPort) bool { return slices.Contains(n.Addrs, at.Addr()) })
+	for cookie, at := range i.bound {
+		if slices.Contains(n.Addrs, at.Addr()) {
+			delete(i.bound, cookie)
+			delete(i.takers, cookie)
+		}
+	}
+	maps.DeleteFunc(i.v6only, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
 	maps.DeleteFunc(i.udpBound, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
 }
 

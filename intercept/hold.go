@@ -26,6 +26,7 @@ type hold struct {
 	source *source      // nil: the connect is upall's own, see Await
 	result chan<- error // of such a one
 	call   seccomp.Notification
+	cookie uint64        // of the client's socket
 	sock   *linux.Socket // nil once it is not needed any more
 	asked  netip.AddrPort
 	target netip.AddrPort
@@ -44,11 +45,15 @@ type hold struct {
 func (i *Interceptor) pass(id uint64) {
 	h := i.holds[id]
 	delete(i.holds, id)
-	if h.source == nil {
+	switch {
+	case h.source == nil:
 		h.result <- nil
 		return
+	case i.early[h.target] != nil: // of a client that is never held; nobody listens there yet
+		h.source.reply(h.call.ID, unix.ECONNREFUSED)
+	default:
+		i.perform(h)
 	}
-	i.perform(h)
 	i.discardOf(h)
 }
 
@@ -76,6 +81,7 @@ func (i *Interceptor) begin(o registry.Hold) {
 		h.way = event.Early
 	case i.early[h.target] != nil && !h.source.instance.gated.Load():
 		h.way = event.Early
+		h.noteCookie()
 		i.perform(h)
 		i.discardOf(h)
 	case i.isParkable(h):
@@ -148,6 +154,9 @@ func (i *Interceptor) replaceKept(tid uint32) {
 // endHold ends a hold, or refuses a connect that was not held.
 func (i *Interceptor) endHold(id uint64, end event.End, cause string, elapsed time.Duration) {
 	h := i.holds[id]
+	if h == nil {
+		return // ended by shutDown, which the registry was not told of
+	}
 	delete(i.holds, id)
 	if h.way == event.Kept {
 		delete(i.kept, h.call.PID)
@@ -232,13 +241,12 @@ func (i *Interceptor) findGone() {
 			break
 		}
 	}
-	if len(i.space.parked) > 0 {
-		gone = append(gone, i.goneParked()...)
-	}
+	gone = append(gone, i.space.forgetSockets(i)...)
+	gone = append(gone, i.goneParked()...)
+	gone = append(gone, i.goneEarly()...)
 	for _, id := range gone {
 		i.step(registry.Gone{ID: id})
 	}
-	i.space.forgetSockets(i)
 }
 
 // drainAll releases waiters of every endpoint that serves, as many as its accept

@@ -76,7 +76,9 @@ type loop struct {
 	space     space
 	drains    map[netip.AddrPort]struct{}
 	early     map[netip.AddrPort]*earlyListener
-	bound     map[uint64]netip.AddrPort // socket cookie -> the early listener it is to become
+	bound     map[uint64]netip.AddrPort // socket cookie -> where its bind was promised
+	takers    map[uint64][]taker        // socket cookie -> who has the early listener instead
+	v6only    map[netip.AddrPort]bool   // where a socket for IPv6 alone has an instance's first address
 	remapped  map[netip.AddrPort]netip.AddrPort
 	kept      map[uint32]uint64 // thread -> its kept hold
 	warned    map[string]bool
@@ -106,7 +108,8 @@ func Open(ctx context.Context, o Options) (*Interceptor, error) {
 			registry: registry.New(), instances: map[string]*instance{}, tokens: map[string]*instance{},
 			sources: map[*source]struct{}{}, holds: map[uint64]*hold{},
 			drains: map[netip.AddrPort]struct{}{}, early: map[netip.AddrPort]*earlyListener{},
-			bound: map[uint64]netip.AddrPort{}, remapped: map[netip.AddrPort]netip.AddrPort{},
+			bound: map[uint64]netip.AddrPort{}, takers: map[uint64][]taker{},
+			v6only: map[netip.AddrPort]bool{}, remapped: map[netip.AddrPort]netip.AddrPort{},
 			kept: map[uint32]uint64{}, warned: map[string]bool{}, serveProbes: map[*instance]serve.Probe{},
 			udpBound: map[netip.AddrPort]bool{}, udpWaiters: map[netip.AddrPort][]chan struct{}{},
 		},
@@ -283,17 +286,30 @@ func (i *Interceptor) run() {
 // shutDown answers what waits and closes what is open.
 func (i *Interceptor) shutDown() {
 	for id := range i.holds {
-		i.endHold(id, event.Canceled, "upall stops", 0)
+		i.endHold(id, event.Refused, errClosed.Error(), time.Since(i.holds[id].began))
 	}
 	for s := range i.sources {
 		i.closeSource(s)
 	}
+	i.runPosted()
 	for _, n := range i.instances {
 		i.closeEarly(n)
 		n.cancel()
 	}
 	if err := i.space.close(); err != nil {
 		i.log.Warn("close the queue of parked connects", "error", err)
+	}
+}
+
+// runPosted runs what is posted already: it may own descriptors.
+func (i *Interceptor) runPosted() {
+	for {
+		select {
+		case f := <-i.inputs:
+			f()
+		default:
+			return
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package intercept
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"upall/intercept/park"
@@ -91,29 +92,37 @@ func (s *space) awaitSYN(id uint64, h *hold) {
 	s.awaiting[h.target] = append(s.awaiting[h.target], awaited{id, h})
 }
 
-// take finds the hold that a SYN from src is of.
+// take finds the hold that a SYN from src is of. A socket that does not tell its
+// address yet is only taken when no other is from src: an MPTCP socket has none
+// before its connect has gone on.
 func (s *space) take(src, dst netip.AddrPort) *hold {
 	as := s.awaiting[dst]
-	for n, a := range as {
-		if !a.h.isFrom(src) {
-			continue
-		}
-		if as = append(as[:n], as[n+1:]...); len(as) == 0 {
-			delete(s.awaiting, dst)
-		} else {
-			s.awaiting[dst] = as
-		}
-		return a.h
+	n := slices.IndexFunc(as, func(a awaited) bool { return a.h.from() == src })
+	if n < 0 {
+		n = slices.IndexFunc(as, func(a awaited) bool { return a.h.from().Port() == 0 })
 	}
-	return nil
+	if n < 0 {
+		return nil
+	}
+	h := as[n].h
+	if as = slices.Delete(as, n, n+1); len(as) == 0 {
+		delete(s.awaiting, dst)
+	} else {
+		s.awaiting[dst] = as
+	}
+	return h
 }
 
-func (h *hold) isFrom(src netip.AddrPort) bool {
+// from returns where the SYN will come from, port 0 if that is not known.
+func (h *hold) from() netip.AddrPort {
 	if h.sock == nil {
-		return !h.src.IsValid() || h.src == src
+		return h.src
 	}
 	local, err := h.sock.LocalAddr()
-	return err == nil && local == src
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return local
 }
 
 // arrived pairs a SYN with its hold. One that is parked already comes again when
@@ -170,6 +179,9 @@ func (i *Interceptor) endParked(h *hold, end event.End) {
 // goneParked returns the parked holds whose sockets are not connecting any more:
 // closed, or timed out by themselves.
 func (i *Interceptor) goneParked() []uint64 {
+	if len(i.space.parked) == 0 && len(i.space.awaiting) == 0 {
+		return nil
+	}
 	diag, err := i.space.dial()
 	if err != nil {
 		return nil
@@ -185,7 +197,7 @@ func (i *Interceptor) goneParked() []uint64 {
 	}
 	var gone []uint64
 	for id, h := range i.holds {
-		if h.arrived && !alive[h.syn] {
+		if h.way == event.Parked && h.syn.src.Port() != 0 && !alive[h.syn] {
 			gone = append(gone, id)
 		}
 	}
@@ -193,12 +205,18 @@ func (i *Interceptor) goneParked() []uint64 {
 }
 
 // forgetSockets closes the duplicates whose SYN is late, and forgets holds that
-// have ended: their SYN will be let go as one that was never held.
-func (s *space) forgetSockets(i *Interceptor) {
+// have ended: their SYN will be let go as one that was never held. It returns
+// the holds whose connects have failed in the kernel before any SYN.
+func (s *space) forgetSockets(i *Interceptor) (gone []uint64) {
 	for dst, as := range s.awaiting {
 		rest := as[:0]
 		for _, a := range as {
-			if time.Since(a.h.began) > socketPatience {
+			if a.h.sock != nil && time.Since(a.h.began) > socketPatience {
+				if !a.h.sock.IsConnecting() {
+					gone = append(gone, a.id)
+				}
+				a.h.src = a.h.from()
+				a.h.syn = ends{a.h.src, dst}
 				i.discardOf(a.h)
 			}
 			if a.h.overtake == "" {
@@ -207,10 +225,12 @@ func (s *space) forgetSockets(i *Interceptor) {
 				i.discardOf(a.h)
 			}
 		}
+		clear(as[len(rest):])
 		if s.awaiting[dst] = rest; len(rest) == 0 {
 			delete(s.awaiting, dst)
 		}
 	}
+	return gone
 }
 
 func (s *space) dial() (*sockdiag.Conn, error) {

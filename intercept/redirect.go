@@ -16,6 +16,10 @@ import (
 // hold keeps its place: the SYN carries the mark.
 func (i *Interceptor) redirect(h *hold, real netip.AddrPort) {
 	s, sock := h.source, h.sock
+	if int(h.call.Nr) != unix.SYS_CONNECT { // the target's place was learned during the hold
+		s.reply(h.call.ID, unix.EOPNOTSUPP)
+		return
+	}
 	blocking := !sock.IsNonblock()
 	if blocking {
 		// The descriptor's file is shared with a client that waits in this call.
@@ -38,7 +42,7 @@ func (i *Interceptor) redirect(h *hold, real netip.AddrPort) {
 	}
 	h.sock = nil // now of the goroutine
 	call := h.call
-	i.work.Go(func() {
+	s.waits.Go(func() {
 		errno := awaitConnected(s, call.ID, sock)
 		i.logIf("finish a redirected connect", errors.Join(sock.SetNonblock(false), sock.Close()))
 		s.reply(call.ID, errno)
@@ -70,7 +74,7 @@ func (i *Interceptor) logIf(what string, err error) {
 // awaitConnected waits as a blocking connect does: until it ends, SO_SNDTIMEO is
 // over, or the caller is gone.
 func awaitConnected(s *source, id uint64, sock *linux.Socket) unix.Errno {
-	const slice = 100 * time.Millisecond
+	const slice = 20 * time.Millisecond // bounds how long the end of the source waits
 	var deadline time.Time
 	if t := sock.SendTimeout(); t > 0 {
 		deadline = time.Now().Add(t)
@@ -83,10 +87,19 @@ func awaitConnected(s *source, id uint64, sock *linux.Socket) unix.Errno {
 			return sock.Error()
 		case err != nil && !errors.Is(err, unix.EINTR):
 			return linux.Errno(err, unix.EIO)
-		case !s.fd.IsValid(id):
+		case !s.fd.IsValid(id) || s.isStopped():
 			return unix.EINTR
 		case !deadline.IsZero() && time.Now().After(deadline):
 			return unix.EINPROGRESS
 		}
+	}
+}
+
+func (s *source) isStopped() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
 	}
 }

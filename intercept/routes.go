@@ -66,7 +66,7 @@ func (r *routes) find(n *instance, addr netip.AddrPort) route {
 	}
 	real, open := r.open[addr]
 	if !open {
-		return route{addr, n.NoHold}
+		return route{addr, addr.Port() == 0} // nobody can listen on port 0
 	}
 	return route{addr, real == addr && !n.gated.Load()}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,8 +24,9 @@ type source struct {
 	tid      chan int      // its thread, once
 	stop     chan struct{} // closed when it is to end
 	ended    chan struct{} // closed when it has
+	waits    sync.WaitGroup // connects that upall waits for
 	rate     rate
-	sockaddr [128]byte // of the caller: sizeof(struct sockaddr_storage)
+	sockaddr [linux.SizeofSockaddrIn6]byte // of the caller
 }
 
 func (i *Interceptor) newSource(n *instance, fd *seccomp.NotifyFD) *source {
@@ -56,6 +58,7 @@ func (i *Interceptor) closeSource(s *source) {
 		}
 		break
 	}
+	s.waits.Wait()
 	if err := s.fd.Close(); err != nil {
 		i.log.Warn("close notifyFD", "error", err)
 	}
@@ -110,14 +113,14 @@ func (s *source) handle(n *seccomp.Notification) {
 		s.proceed(n.ID)
 		return
 	}
-	target, ok := s.readAddr(n, addr, length)
+	target, family, ok := s.readAddr(n, addr, length)
 	if !ok {
 		s.proceed(n.ID)
 		return
 	}
 	call := *n
 	if int(n.Nr) == unix.SYS_BIND {
-		s.handOver(call.ID, func() { s.bind(&call, target) })
+		s.handOver(call.ID, func() { s.bind(&call, target, family) })
 		return
 	}
 	found := s.routes.Load().find(s.instance, target)
@@ -125,7 +128,9 @@ func (s *source) handle(n *seccomp.Notification) {
 		s.proceed(n.ID)
 		return
 	}
-	sock := s.socket(&call, (*linux.Socket).IsTCP)
+	sock := s.socket(&call, func(sock *linux.Socket) bool {
+		return sock.IsTCP() && sock.Family == family && sock.IsUnconnected()
+	})
 	if sock == nil {
 		return
 	}
@@ -191,19 +196,21 @@ func (i *Interceptor) discard(sock *linux.Socket) {
 	}
 }
 
-// readAddr reads the IPv4 or IPv6 address that a call of the client is given.
-// ok is false for other families and for unreadable memory.
-func (s *source) readAddr(n *seccomp.Notification, addr, length uint64) (_ netip.AddrPort, ok bool) {
-	if length < linux.SizeofSockaddrIn || n.PID == 0 {
-		return netip.AddrPort{}, false
+// readAddr reads the IPv4 or IPv6 address that a call of the client is given,
+// not IPv4-mapped, and its family. ok is false for other families, for
+// unreadable memory, and for lengths that the kernel refuses.
+func (s *source) readAddr(n *seccomp.Notification, addr, length uint64) (at netip.AddrPort, family int, ok bool) {
+	size := int(int32(length)) // as the kernel takes it
+	if size < linux.SizeofSockaddrIn || size > linux.SizeofSockaddrStorage || n.PID == 0 {
+		return netip.AddrPort{}, 0, false
 	}
-	buf := s.sockaddr[:min(length, uint64(len(s.sockaddr)), linux.SizeofSockaddrIn6)]
+	buf := s.sockaddr[:min(size, len(s.sockaddr))]
 	read, err := linux.ReadMemory(int(n.PID), uintptr(addr), buf)
 	if err != nil {
-		return netip.AddrPort{}, false
+		return netip.AddrPort{}, 0, false
 	}
-	ap, _ := linux.DecodeSockaddr(buf[:read])
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), ap.IsValid()
+	ap, f := linux.DecodeSockaddr(buf[:read])
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), int(f), ap.IsValid()
 }
 
 // messageName returns where struct msghdr of sendmsg(2) has its address: a
@@ -213,13 +220,26 @@ func (s *source) messageName(n *seccomp.Notification) (addr, length uint64) {
 	if read, err := linux.ReadMemory(int(n.PID), uintptr(n.Args[1]), head[:]); err != nil || read < len(head) {
 		return 0, 0
 	}
-	return binary.NativeEndian.Uint64(head[:]), uint64(binary.NativeEndian.Uint32(head[8:]))
+	size := max(0, int32(binary.NativeEndian.Uint32(head[8:])))
+	// Here the kernel cuts what is too long, instead of refusing it.
+	return binary.NativeEndian.Uint64(head[:]), min(uint64(size), linux.SizeofSockaddrStorage)
 }
 
 // connect asks the registry. asked is the address that the client gave, target
 // what it means.
 func (s *source) connect(n *seccomp.Notification, sock *linux.Socket, asked, target netip.AddrPort) {
+	if !s.fd.IsValid(n.ID) {
+		s.discard(sock) // interrupted while it waited for the loop, or the source is closed
+		return
+	}
 	s.replaceKept(n.PID)
+	if int(n.Nr) != unix.SYS_CONNECT && s.real(target) != asked {
+		// Data cannot be sent elsewhere than asked. Programs connect plainly when
+		// fast open is not to be had (tcp(7), net.ipv4.tcp_fastopen).
+		s.reply(n.ID, unix.EOPNOTSUPP)
+		s.discard(sock)
+		return
+	}
 	s.lastID++
 	s.holds[s.lastID] = &hold{source: s, call: *n, sock: sock, asked: asked, target: target}
 	s.step(registry.Connect{ID: s.lastID, Client: s.instance.Name, Target: target})

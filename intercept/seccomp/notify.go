@@ -63,7 +63,8 @@ var (
 
 // Expected ends.
 var (
-	// ErrGone: the caller was interrupted or has died; its call needs no response.
+	// ErrGone: the caller was interrupted or has died, or the NotifyFD is closed;
+	// the call needs no response.
 	ErrGone = errors.New("notification is gone")
 	// ErrInterrupted: Receive was interrupted by a signal to this thread.
 	ErrInterrupted = errors.New("interrupted")
@@ -137,11 +138,14 @@ func (n *NotifyFD) ReplaceFD(id uint64, source *linux.FD, target int, closeOnExe
 	if closeOnExec {
 		arg.newFDFlags = unix.O_CLOEXEC
 	}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(n.fd.Int()), ioctlAddFD, uintptr(unsafe.Pointer(&arg)))
-	if errno != 0 {
+	switch errno := n.ioctl(ioctlAddFD, unsafe.Pointer(&arg)); {
+	case errno == 0:
+		return nil
+	case errors.Is(errno, unix.ENOENT):
+		return ErrGone
+	default:
 		return fmt.Errorf("replace descriptor %d of the caller: %w", target, errno)
 	}
-	return nil
 }
 
 // SetSyncWakeUp switches the synchronous hand-over of notifications on or off
@@ -159,6 +163,9 @@ func (n *NotifyFD) SetSyncWakeUp(on bool) error {
 }
 
 func (n *NotifyFD) ioctl(request uintptr, arg unsafe.Pointer) unix.Errno {
+	if n.fd.Int() < 0 {
+		return unix.ENOENT // closed
+	}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(n.fd.Int()), request, uintptr(arg))
 	return errno
 }

@@ -12,6 +12,9 @@ const (
 	SizeofSockaddrIn  = unix.SizeofSockaddrInet4
 	SizeofSockaddrIn6 = unix.SizeofSockaddrInet6
 	minSockaddrIn6    = 24 // without sin6_scope_id: SIN6_LEN_RFC2133 of the kernel
+
+	// SizeofSockaddrStorage bounds every socket address.
+	SizeofSockaddrStorage = 128
 )
 
 // DecodeSockaddr returns the address and the family of a struct sockaddr.

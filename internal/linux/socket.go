@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +50,19 @@ func (s *Socket) IsUDP() bool {
 // IsIP tells whether the socket is of IPv4 or IPv6.
 func (s *Socket) IsIP() bool { return s.Family == unix.AF_INET || s.Family == unix.AF_INET6 }
 
+// IsUnconnected tells whether a TCP socket neither listens, nor is connected, nor
+// connects already: then connect(2) begins a connection.
+func (s *Socket) IsUnconnected() bool {
+	info, err := unix.GetsockoptTCPInfo(s.Int(), unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err != nil || info.State == unix.BPF_TCP_CLOSE
+}
+
+// IsConnecting tells whether the connection of a TCP socket is under way.
+func (s *Socket) IsConnecting() bool {
+	info, err := unix.GetsockoptTCPInfo(s.Int(), unix.IPPROTO_TCP, unix.TCP_INFO)
+	return err == nil && info.State == unix.BPF_TCP_SYN_SENT
+}
+
 // Cookie returns the socket's kernel-wide identity (SO_COOKIE of socket(7)).
 func (s *Socket) Cookie() (uint64, error) {
 	c, err := unix.GetsockoptUint64(s.Int(), unix.SOL_SOCKET, unix.SO_COOKIE)
@@ -90,7 +104,11 @@ func (s *Socket) Mark(bits uint32) error {
 // can (TCP_SYNCNT of tcp(7); TCP_RTO_MAX_MS, Linux 6.15). The measured reason:
 // without it a held SYN ends with ETIMEDOUT after 135 s.
 func (s *Socket) SetPatience() error {
-	if err := unix.SetsockoptInt(s.Int(), unix.IPPROTO_TCP, unix.TCP_SYNCNT, 127); err != nil {
+	err := unix.SetsockoptInt(s.Int(), unix.IPPROTO_TCP, unix.TCP_SYNCNT, 127)
+	if s.Protocol == unix.IPPROTO_MPTCP && errors.Is(err, unix.ENOPROTOOPT) {
+		return nil // no MPTCP socket has the option: it stays with the 135 s
+	}
+	if err != nil {
 		return os.NewSyscallError("setsockopt TCP_SYNCNT", err)
 	}
 	// ENOPROTOOPT before 6.15: the cap is a refinement, nothing depends on it.
@@ -115,6 +133,17 @@ func (s *Socket) Connect(addr netip.AddrPort) error {
 		return os.NewSyscallError("connect", unix.EAFNOSUPPORT)
 	}
 	return os.NewSyscallError("connect", unix.Connect(s.Int(), sa))
+}
+
+// Reset ends the connection as if its peer had reset it: the next call on it
+// fails with ECONNRESET (connect(2), AF_UNSPEC).
+func (s *Socket) Reset() error {
+	unspec := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(s.Int()), uintptr(unsafe.Pointer(&unspec)), unsafe.Sizeof(unspec))
+	if errno != 0 {
+		return os.NewSyscallError("connect AF_UNSPEC", errno)
+	}
+	return nil
 }
 
 // Bind gives the socket a local address (bind(2)).
