@@ -102,9 +102,13 @@ func build(env []string, name string, args ...string) error {
 	return nil
 }
 
-// copyTree copies a folder so that every user can read the copy.
+// copyTree copies a folder so that every user can read the copy. The data of
+// an example that was run in place stays behind.
 func copyTree(from, to string) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() && entry.Name() == "state" {
+			return fs.SkipDir
+		}
 		if err != nil {
 			return err
 		}
