@@ -15,8 +15,8 @@ type dialer struct {
 	name   string
 	socket string
 	setup  []string // of the socket
-	mapped bool   // the IPv4 address is given as an IPv6 one
-	call   string // with the descriptor and the address
+	mapped bool     // the IPv4 address is given as an IPv6 one
+	call   string   // with the descriptor and the address
 	ways   []way
 	result map[event.Way]string
 }

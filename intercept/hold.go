@@ -23,16 +23,17 @@ import (
 //	Early:   nothing more; the client waits in a backlog
 //	Kept:    call
 type hold struct {
-	source *source      // nil: the connect is upall's own, see Await
-	result chan<- error // of such a one
-	call   seccomp.Notification
-	cookie uint64        // of the client's socket
-	sock   *linux.Socket // nil once it is not needed any more
-	asked  netip.AddrPort
-	target netip.AddrPort
-	server string
-	way    event.Way
-	began  time.Time
+	source     *source      // nil: the connect is upall's own, see Await
+	result     chan<- error // of such a one
+	call       seccomp.Notification
+	cookie     uint64        // of the client's socket
+	sock       *linux.Socket // nil once it is not needed any more
+	isAnswered bool          // Kept: the call has had its response before the hold ends
+	asked      netip.AddrPort
+	target     netip.AddrPort
+	server     string
+	way        event.Way
+	began      time.Time
 
 	src      netip.AddrPort
 	syn      ends
@@ -139,6 +140,7 @@ func (i *Interceptor) keep(id uint64, h *hold) {
 func (i *Interceptor) sendTimeout(id uint64) {
 	if h := i.holds[id]; h != nil {
 		h.source.reply(h.call.ID, unix.EINPROGRESS)
+		h.isAnswered = true
 		i.step(registry.Gone{ID: id})
 	}
 }
@@ -170,6 +172,7 @@ func (i *Interceptor) endHold(id uint64, end event.End, cause string, elapsed ti
 		i.endEarly(h, end)
 	case end == event.Released:
 		i.releaseKept(h)
+	case h.isAnswered:
 	default:
 		h.source.reply(h.call.ID, unix.ECONNREFUSED)
 		i.discardOf(h)
@@ -211,6 +214,7 @@ func (i *Interceptor) answerKept(name string) {
 	for id, h := range i.holds {
 		if h.source != nil && h.source.instance.Name == name && h.way == event.Kept {
 			h.source.reply(h.call.ID, unix.ECONNREFUSED)
+			h.isAnswered = true
 			i.step(registry.Gone{ID: id})
 		}
 	}

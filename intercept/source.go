@@ -21,9 +21,9 @@ type source struct {
 	*Interceptor
 	instance *instance
 	fd       *seccomp.NotifyFD
-	tid      chan int      // its thread, once
-	stop     chan struct{} // closed when it is to end
-	ended    chan struct{} // closed when it has
+	tid      chan int       // its thread, once
+	stop     chan struct{}  // closed when it is to end
+	ended    chan struct{}  // closed when it has
 	waits    sync.WaitGroup // connects that upall waits for
 	rate     rate
 	sockaddr [linux.SizeofSockaddrIn6]byte // of the caller

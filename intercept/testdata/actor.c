@@ -162,6 +162,29 @@ static void receive(const char *id, char **w) {
 	answer(id, n ? "%s" : "end", data);
 }
 
+// swap is "swap FD IP PORT": it connects with a new socket of that number.
+static void swap(const char *id, char **w) {
+	struct sockaddr_storage to;
+	socklen_t n = address(w[2], w[3], &to);
+	int fd = atoi(w[1]);
+	close(fd);
+	if (socket(AF_INET, SOCK_STREAM, 0) != fd)
+		answer(id, "another number");
+	else
+		result(id, connect(fd, (struct sockaddr *)&to, n));
+}
+
+// work is "work FD BACKLOG": as a worker does, listen on an inherited socket and
+// serve one client. The first answer would be the only one, so it has none before.
+static void work(const char *id, char **w) {
+	int fd = atoi(w[1]), conn = -1;
+	char data[16];
+	if (listen(fd, atoi(w[2])) || (conn = accept(fd, NULL, NULL)) < 0)
+		result(id, -1);
+	else
+		result(id, read(conn, data, sizeof data));
+}
+
 // await is "poll FD in|out": it waits, and answers with SO_ERROR.
 static void await(const char *id, char **w) {
 	struct pollfd p = {.fd = atoi(w[1]), .events = strcmp(w[2], "in") ? POLLOUT : POLLIN};
@@ -217,6 +240,10 @@ static void perform(const char *id, char **w) {
 		await(id, w);
 	else if (!strcmp(w[0], "read"))
 		receive(id, w);
+	else if (!strcmp(w[0], "swap"))
+		swap(id, w);
+	else if (!strcmp(w[0], "work"))
+		work(id, w);
 	else if (!strcmp(w[0], "write"))
 		result(id, write(fd, w[2], strlen(w[2])));
 	else if (!strcmp(w[0], "close"))
@@ -246,6 +273,8 @@ struct order {
 	char line[256], *words[WORDS + 1], mode;
 };
 
+static int to_main[2]; // a pipe of orders
+
 static void *in_thread(void *arg) {
 	struct order *o = arg;
 	if (o->mode == 'u' && unshare(CLONE_FILES))
@@ -269,22 +298,45 @@ static void obey(const char *line) {
 	if (o->mode == 'f' && fork() == 0) {
 		perform(o->words[0], o->words + 2);
 		_exit(0);
-	} else if (o->mode == '-')
-		perform(o->words[0], o->words + 2);
-	else if (o->mode != 'f' && pthread_create(&thread, NULL, in_thread, o))
+	} else if (o->mode == '-' && write(to_main[1], &o, sizeof o) != sizeof o)
+		_exit(1);
+	else if ((o->mode == 't' || o->mode == 'u') && pthread_create(&thread, NULL, in_thread, o))
 		_exit(1);
 }
 
-int main(void) {
+// take_orders runs in a thread, so that the main one may block, and take signals.
+static void *take_orders(void *arg) {
 	char line[256];
+	(void)arg;
+	while (fgets(line, sizeof line, stdin))
+		obey(line);
+	_exit(0);
+}
+
+int main(void) {
+	sigset_t all, before;
+	pthread_t reader;
+	struct order *o;
 	signal(SIGCHLD, SIG_IGN);
+	// High numbers: the descriptors that the tests name start at 3.
+	if (pipe(to_main) || dup2(to_main[0], 200) < 0 || dup2(to_main[1], 201) < 0)
+		return 1;
+	close(to_main[0]);
+	close(to_main[1]);
+	to_main[0] = 200;
+	to_main[1] = 201;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before); // for the reader and all that it starts
+	if (pthread_create(&reader, NULL, take_orders, NULL))
+		return 1;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	for (;;) {
-		errno = 0;
-		if (fgets(line, sizeof line, stdin))
-			obey(line);
-		else if (errno == EINTR)
-			clearerr(stdin);
-		else
-			return 0;
+		ssize_t n = read(to_main[0], &o, sizeof o);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != sizeof o)
+			return 1;
+		perform(o->words[0], o->words + 2);
+		free(o);
 	}
 }

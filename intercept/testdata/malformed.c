@@ -81,7 +81,9 @@ static void note_unix(void) {
 	}
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	note("listenunbound", listen(fd, 1));
-	un.sun_path[0] = 0;
+	// Abstract, and another one in each actor (unix(7)).
+	memset(un.sun_path, 0, sizeof un.sun_path);
+	snprintf(un.sun_path + 1, sizeof un.sun_path - 1, "upall-actor-%d", getpid());
 	note("bindunix", bind(fd, (struct sockaddr *)&un, sizeof un));
 	note("listenunix", listen(fd, 1));
 	note("connectunix", raw_connect(socket(AF_UNIX, SOCK_STREAM, 0), &un, sizeof un));
