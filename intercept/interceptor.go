@@ -230,8 +230,7 @@ func (i *Interceptor) attach(state seccomp.State, fd *seccomp.NotifyFD) error {
 			err = fmt.Errorf("hand-over with unknown metadata %q", state.Metadata)
 			return
 		}
-		err = nil
-		i.sources[i.newSource(n, fd)] = struct{}{}
+		err = i.openSource(n, fd)
 	})
 	if err != nil {
 		i.log.Warn("hand-over refused", "error", err)

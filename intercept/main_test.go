@@ -96,3 +96,6 @@ func upLoopback(t *testing.T) {
 		}
 	}
 }
+
+// hasOwn6 tells whether own6 can be used.
+func hasOwn6() bool { return os.Getenv(insideVariable) != "" }

@@ -20,8 +20,8 @@ import (
 type source struct {
 	*Interceptor
 	instance *instance
+	wake     *linux.Event // ends its wait
 	fd       *seccomp.NotifyFD
-	tid      chan int       // its thread, once
 	stop     chan struct{}  // closed when it is to end
 	ended    chan struct{}  // closed when it has
 	waits    sync.WaitGroup // connects that upall waits for
@@ -29,66 +29,60 @@ type source struct {
 	sockaddr [linux.SizeofSockaddrIn6]byte // of the caller
 }
 
-func (i *Interceptor) newSource(n *instance, fd *seccomp.NotifyFD) *source {
+func (i *Interceptor) openSource(n *instance, fd *seccomp.NotifyFD) error {
+	wake, err := linux.NewEvent()
+	if err != nil {
+		return err
+	}
 	s := &source{
-		Interceptor: i, instance: n, fd: fd,
-		tid: make(chan int, 1), stop: make(chan struct{}), ended: make(chan struct{}),
+		Interceptor: i, instance: n, fd: fd, wake: wake,
+		stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.rate.enabled = !i.disabled.Has(linux.SyncWakeUp)
+	i.sources[s] = struct{}{}
 	go s.receive()
-	return s
+	return nil
 }
 
-// closeSource ends the source's goroutine and closes its notifyFD. Receive has
-// no timeout; a signal to its thread interrupts it, SIGURG being one that Go
-// programs ignore.
+// closeSource ends the source's goroutine and closes its notifyFD.
 func (i *Interceptor) closeSource(s *source) {
 	delete(i.sources, s)
 	close(s.stop)
-	tid := <-s.tid
-	for {
-		_ = unix.Tgkill(unix.Getpid(), tid, unix.SIGURG)
+	i.logIf("stop a source", s.wake.Set())
+	for running := true; running; {
 		select {
 		case f := <-i.inputs:
 			f() // the source may be about to hand something over
-			continue
 		case <-s.ended:
-		case <-time.After(time.Millisecond):
-			continue
+			running = false
 		}
-		break
 	}
 	s.waits.Wait()
-	if err := s.fd.Close(); err != nil {
-		i.log.Warn("close notifyFD", "error", err)
-	}
+	i.logIf("close a source", errors.Join(s.fd.Close(), s.wake.Close()))
 }
 
 // receive serves notifications until the source is stopped or of no more use.
+// On a thread of its own it is woken sooner.
 func (s *source) receive() {
 	defer close(s.ended)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	s.tid <- unix.Gettid()
 	var n seccomp.Notification
 	for {
-		select {
-		case <-s.stop:
-			return
-		default:
+		ok, err := s.fd.Wait(s.wake)
+		if err == nil && ok {
+			err = s.fd.Receive(&n)
 		}
-		switch err := s.fd.Receive(&n); {
-		case err == nil:
-			s.rate.count(s.fd, time.Now)
-			s.handle(&n)
-		case errors.Is(err, seccomp.ErrInterrupted):
-		case errors.Is(err, seccomp.ErrGone):
-			if s.fd.IsDone() {
-				return
-			}
-		default:
+		switch {
+		case errors.Is(err, seccomp.ErrInterrupted), errors.Is(err, seccomp.ErrGone):
+		case err != nil:
 			s.log.Error("receive notifications", "instance", s.instance.Name, "error", err)
 			return
+		case !ok:
+			return
+		default:
+			s.rate.count(s.fd, time.Now)
+			s.handle(&n)
 		}
 	}
 }

@@ -66,7 +66,7 @@ var (
 	// ErrGone: the caller was interrupted or has died, or the NotifyFD is closed;
 	// the call needs no response.
 	ErrGone = errors.New("notification is gone")
-	// ErrInterrupted: Receive was interrupted by a signal to this thread.
+	// ErrInterrupted: the call was interrupted by a signal to this thread.
 	ErrInterrupted = errors.New("interrupted")
 )
 
@@ -78,6 +78,26 @@ func NewNotifyFD(fd *linux.FD) *NotifyFD { return &NotifyFD{fd} }
 
 // Close gives the descriptor up.
 func (n *NotifyFD) Close() error { return n.fd.Close() }
+
+// Wait waits for a notification. ok is false when stop is set, or when no task
+// under this filter is left; then there will be none. A wait in Receive could
+// not be ended: signals restart it.
+func (n *NotifyFD) Wait(stop *linux.Event) (ok bool, err error) {
+	fds := [2]unix.PollFd{{Fd: int32(n.fd.Int()), Events: unix.POLLIN}, {Fd: int32(stop.Int()), Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(fds[:], -1)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return false, os.NewSyscallError("poll notifyFD", err)
+		case fds[1].Revents != 0:
+			return false, nil
+		default:
+			// POLLHUP comes alone: the last task can have no call that waits.
+			return fds[0].Revents&unix.POLLIN != 0, nil
+		}
+	}
+}
 
 // Receive waits for a notification and stores it in *to. Errors:
 //   - ErrInterrupted: a signal came in, nothing was received;
@@ -96,13 +116,6 @@ func (n *NotifyFD) Receive(to *Notification) error {
 		return ErrGone
 	}
 	return os.NewSyscallError("receive notification", errno)
-}
-
-// IsDone tells whether no task under this filter is left.
-func (n *NotifyFD) IsDone() bool {
-	fds := []unix.PollFd{{Fd: int32(n.fd.Int())}}
-	_, err := unix.Poll(fds, 0)
-	return err == nil && fds[0].Revents&(unix.POLLHUP|unix.POLLNVAL) != 0
 }
 
 // Continue lets the kernel perform the call as if there were no filter.
