@@ -89,7 +89,7 @@ func everyWay(t *testing.T, c client) {
 }
 
 func succeedsAtOnce(t *testing.T, p *project, way event.Way, disable string) {
-	gate := p.gate("gate")
+	gate := p.gate()
 	r := p.upEnv([]string{"UPALL_DISABLE=" + disable})
 	hold := r.wait("the hold", holdBegan("client", "server"))
 	if hold.Way != way {
@@ -121,7 +121,7 @@ func TestE2EListeners(t *testing.T) {
   server: {command: [TOOLS/server, -gate, HERE/gate, -family, "`+family+`"]}
   client: {command: [TOOLS/goclient, server, "7000"]}
 `)
-				gate := p.gate("gate")
+				gate := p.gate()
 				r := p.up()
 				r.wait("the hold", holdBegan("client", "server"))
 				gate.open()

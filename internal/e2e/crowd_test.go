@@ -19,16 +19,15 @@ const crowdSize = 1000
 const maxStraggle = 5 * time.Second
 
 // A thousand connects that are held at once all succeed, also where the
-// server's accept queue is short and its accept loop is slow.
+// server's accept queue is short and its accept loop is slow. These tests run
+// one by one and beside no other: a short queue is about who comes when.
 func TestE2ECrowd(t *testing.T) {
-	t.Parallel()
 	for name, server := range map[string]string{
 		"fast": `-count, "1000"`,
 		"slow": `-count, "1000", -backlog, "5", -accept-delay, 2ms`,
 	} {
 		for kind, threads := range map[string]string{"threads": `-threads, `, "nonblocking": ``} {
 			t.Run(name+" "+kind, func(t *testing.T) {
-				t.Parallel()
 				for _, way := range ways {
 					runCrowd(t, way.way, way.root, way.disable, `
   server: {command: [TOOLS/server, -gate, HERE/gate, `+server+`]`+way.expose+`}
@@ -46,13 +45,12 @@ func runCrowd(t *testing.T, way event.Way, asRoot bool, disable, services string
 		name, account = fmt.Sprintf("%s as root", way), root
 	}
 	t.Run(name, func(t *testing.T) {
-		t.Parallel()
 		if way == event.Parked {
 			testenv.NeedNFQueue(t)
 		}
 		p := newProject(t, account(t), services)
 		p.netNS = asRoot // see TestE2EProjectsSideBySide
-		gate := p.gate("gate")
+		gate := p.gate()
 		r := p.upEnv([]string{"UPALL_DISABLE=" + disable})
 		for _, hold := range r.waitN(crowdSize, "the holds", holdBegan("crowd", "server")) {
 			if hold.Way != way {
@@ -75,7 +73,7 @@ func TestE2EProjectsSideBySide(t *testing.T) {
   server: {command: [TOOLS/server, -gate, HERE/gate, -count, "1000"]}
   crowd:  {command: [TOOLS/crowd, -n, "1000", server, "7000"]}
 `)
-	gate := staying.gate("gate")
+	gate := staying.gate()
 	r := staying.up()
 	r.waitN(crowdSize, "the holds", holdBegan("crowd", "server"))
 
@@ -83,7 +81,7 @@ func TestE2EProjectsSideBySide(t *testing.T) {
   server: {command: [TOOLS/server, -gate, HERE/gate]}
   client: {command: [TOOLS/goclient, server, "7000"]}
 `)
-	other := passing.gate("gate")
+	other := passing.gate()
 	p := passing.up()
 	p.wait("the other project's hold", holdBegan("client", "server"))
 	other.open()

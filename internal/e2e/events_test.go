@@ -94,10 +94,6 @@ func (r *record) since(n int) ([]event.Event, <-chan struct{}, error) {
 // match is what a test looks for among the events.
 type match func(event.Event) bool
 
-func listening(service string) match {
-	return func(e event.Event) bool { return e.Type == event.Listening && e.Service == service }
-}
-
 func holdBegan(client, target string) match {
 	return func(e event.Event) bool {
 		return e.Type == event.HoldBegan && e.Service == client && e.Target == target

@@ -14,12 +14,13 @@ type gate struct {
 	pipe *os.File
 }
 
-// gate makes a gate that is closed. Any number of services may wait at it.
-func (p *project) gate(name string) *gate {
+// gate makes the project's gate, HERE/gate, which is closed. Any number of
+// services may wait at it.
+func (p *project) gate() *gate {
 	p.t.Helper()
-	path := filepath.Join(p.folder, name)
+	path := filepath.Join(p.folder, "gate")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		p.t.Fatalf("make the gate %s: %v", name, err)
+		p.t.Fatalf("make the gate: %v", err)
 	}
 	p.handOver(path)
 	// A service may have changed its user; the mode is not the umask's affair.
@@ -30,11 +31,11 @@ func (p *project) gate(name string) *gate {
 	// written stays in the pipe.
 	pipe, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		p.t.Fatalf("open the gate %s: %v", name, err)
+		p.t.Fatalf("open the gate: %v", err)
 	}
 	p.t.Cleanup(func() {
 		if err := pipe.Close(); err != nil {
-			p.t.Errorf("close the gate %s: %v", name, err)
+			p.t.Errorf("close the gate: %v", err)
 		}
 	})
 	return &gate{p: p, path: path, pipe: pipe}
