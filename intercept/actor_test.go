@@ -37,12 +37,21 @@ type actor struct {
 // dead is the answer of an actor that ended without one.
 const dead = "dead"
 
+// actorVariable names a compiled actor, where there are no sources.
+const actorVariable = "UPALL_INTERCEPT_ACTOR"
+
+// actorDir is where it was compiled, "" before.
+var actorDir string
+
 var compiled = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "upall-actor-")
-	if err != nil {
+	if program := os.Getenv(actorVariable); program != "" {
+		return program, nil
+	}
+	var err error
+	if actorDir, err = os.MkdirTemp("", "upall-actor-"); err != nil {
 		return "", err
 	}
-	program := filepath.Join(dir, "actor")
+	program := filepath.Join(actorDir, "actor")
 	sources, err := filepath.Glob("testdata/*.c")
 	if err != nil {
 		return "", err

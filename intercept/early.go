@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -57,13 +58,35 @@ func (i *Interceptor) closeEarly(n *instance) {
 	if n == nil {
 		return
 	}
-	for _, port := range n.Early {
-		at := netip.AddrPortFrom(n.Addrs[0], port)
-		if e := i.early[at]; e != nil {
+	for at, e := range i.early {
+		if slices.Contains(n.Addrs, at.Addr()) {
 			i.discard(e.sock)
 			delete(i.early, at)
 		}
 	}
+}
+
+// listensFor opens an early listener for a client that would else be blocked in
+// a call that is not to block. It fails where something listens already.
+func (i *Interceptor) listensFor(h *hold) bool {
+	n := i.instances[h.server]
+	if i.disabled.Has(linux.EarlyListen) || n.OnDemand == nil || !n.OnDemand(h.target.Port()) || !h.sock.IsNonblock() {
+		return false
+	}
+	sock, err := i.listenAt(h.target)
+	if err != nil {
+		return false
+	}
+	i.early[h.target] = &earlyListener{sock}
+	return true
+}
+
+// queueEarly lets the client into the backlog of an early listener.
+func (i *Interceptor) queueEarly(h *hold) {
+	h.way = event.Early
+	h.noteCookie()
+	i.perform(h)
+	i.discardOf(h)
 }
 
 // endEarly resets the client's connection where it must not go on. It lies in a

@@ -81,14 +81,13 @@ func (i *Interceptor) begin(o registry.Hold) {
 	case h.source == nil:
 		h.way = event.Early
 	case i.early[h.target] != nil && !h.source.instance.gated.Load():
-		h.way = event.Early
-		h.noteCookie()
-		i.perform(h)
-		i.discardOf(h)
+		i.queueEarly(h)
 	case i.isParkable(h):
 		h.way = event.Parked
 		i.space.awaitSYN(o.ID, h)
 		i.perform(h)
+	case !h.source.instance.gated.Load() && i.listensFor(h):
+		i.queueEarly(h)
 	default:
 		h.way = event.Kept
 		i.kept[h.call.PID] = o.ID

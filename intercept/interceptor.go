@@ -33,6 +33,9 @@ type Instance struct {
 	// Early lists the TCP ports on which the interceptor may listen until the
 	// instance does.
 	Early []uint16
+	// OnDemand tells whether it may do so on another port too, once a client is
+	// held that could else be held by blocking it alone. Nil: on none.
+	OnDemand func(port uint16) bool
 }
 
 // Options are for Open.
@@ -81,6 +84,7 @@ type loop struct {
 	v6only    map[netip.AddrPort]bool   // where a socket for IPv6 alone has an instance's first address
 	remapped  map[netip.AddrPort]netip.AddrPort
 	kept      map[uint32]uint64 // thread -> its kept hold
+	told      map[netip.AddrPort]bool // listening
 	warned    map[string]bool
 
 	serveProbes map[*instance]serve.Probe
@@ -110,12 +114,12 @@ func Open(ctx context.Context, o Options) (*Interceptor, error) {
 			drains: map[netip.AddrPort]struct{}{}, early: map[netip.AddrPort]*earlyListener{},
 			bound: map[uint64]netip.AddrPort{}, takers: map[uint64][]taker{},
 			v6only: map[netip.AddrPort]bool{}, remapped: map[netip.AddrPort]netip.AddrPort{},
-			kept: map[uint32]uint64{}, warned: map[string]bool{}, serveProbes: map[*instance]serve.Probe{},
+			kept: map[uint32]uint64{}, told: map[netip.AddrPort]bool{}, warned: map[string]bool{}, serveProbes: map[*instance]serve.Probe{},
 			udpBound: map[netip.AddrPort]bool{}, udpWaiters: map[netip.AddrPort][]chan struct{}{},
 		},
 	}
 	i.ctx, i.cancel = context.WithCancel(ctx)
-	i.routes.Store(newRoutes())
+	i.routes.Store(newRoutes(hostAddrs()))
 	agent, err := seccomp.ListenAgent(o.Socket, i.attach)
 	if err != nil {
 		return nil, err
@@ -361,7 +365,10 @@ func (i *Interceptor) carryOut(o registry.Output) {
 			n.gated.Store(!o.Open)
 		}
 	case registry.Cycle:
-		i.tell(event.Event{Type: event.CycleFound, Members: o.Members})
+		i.tell(event.Event{
+			Type: event.CycleFound, Members: o.Members,
+			Message: "each connects before it listens; the hold timeout ends it",
+		})
 	}
 }
 

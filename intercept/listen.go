@@ -44,7 +44,10 @@ func (s *source) logical(local netip.AddrPort) netip.AddrPort {
 // listens tells of a listener.
 func (s *source) listens(n *seccomp.Notification, at netip.AddrPort) {
 	i := s.instance
-	s.tell(event.Event{Type: event.Listening, Instance: i.Name, Port: at.Port()})
+	if first := netip.AddrPortFrom(i.Addrs[0], at.Port()); !s.told[first] { // not again for IPv6
+		s.told[first] = true
+		s.tell(event.Event{Type: event.Listening, Instance: i.Name, Port: at.Port()})
+	}
 	probe, ok := serve.For(linux.ProgramNames(int(n.PID))...)
 	if ok {
 		s.serveProbes[i] = probe

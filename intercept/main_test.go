@@ -29,18 +29,27 @@ var own6 = netip.MustParseAddr("fd99::1")
 // upall parks connects and nobody else's are counted.
 func TestMain(m *testing.M) {
 	if os.Getenv(insideVariable) != "" {
-		os.Exit(testenv.Run(m))
+		os.Exit(runTests(m))
 	}
 	runtime.LockOSThread() // the child dies with the thread that made it
 	code, err := runInside()
 	if errors.Is(err, unix.EPERM) {
-		os.Exit(testenv.Run(m))
+		os.Exit(runTests(m))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
+}
+
+func runTests(m *testing.M) int {
+	code := testenv.Run(m)
+	if err := os.RemoveAll(actorDir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 func runInside() (int, error) {

@@ -2,6 +2,7 @@ package intercept
 
 import (
 	"maps"
+	"net"
 	"net/netip"
 
 	"upall/intercept/registry"
@@ -11,18 +12,35 @@ import (
 // change makes a new one.
 type routes struct {
 	project map[netip.Addr]struct{}
+	host    map[netip.Addr]struct{} // the host's own addresses but loopback
 	// open maps what serves, and is waited for by nobody, to where it really
 	// listens.
 	open map[netip.AddrPort]netip.AddrPort
 }
 
-func newRoutes() *routes {
-	return &routes{project: map[netip.Addr]struct{}{}, open: map[netip.AddrPort]netip.AddrPort{}}
+func newRoutes(host map[netip.Addr]struct{}) *routes {
+	return &routes{host: host, project: map[netip.Addr]struct{}{}, open: map[netip.AddrPort]netip.AddrPort{}}
+}
+
+// hostAddrs returns the addresses of the host's interfaces but loopback. Those
+// that come later are not known.
+func hostAddrs() map[netip.Addr]struct{} {
+	addrs := map[netip.Addr]struct{}{}
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return addrs
+	}
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLoopback() {
+			addrs[p.Addr().Unmap()] = struct{}{}
+		}
+	}
+	return addrs
 }
 
 func (i *Interceptor) updateRoutes(change func(*routes)) {
 	old := i.routes.Load()
-	r := &routes{project: maps.Clone(old.project), open: maps.Clone(old.open)}
+	r := &routes{host: old.host, project: maps.Clone(old.project), open: maps.Clone(old.open)}
 	change(r)
 	i.routes.Store(r)
 }
@@ -71,10 +89,11 @@ func (r *routes) find(n *instance, addr netip.AddrPort) route {
 	return route{addr, real == addr && !n.gated.Load()}
 }
 
-// loopback tells which endpoint of the instance itself a connect to localhost
-// means, if any: one that it listens on or has declared.
+// loopback tells which endpoint of the instance itself a connect to localhost,
+// or to another address of the host, means, if any: one that it listens on or
+// has declared.
 func (r *routes) loopback(n *instance, addr netip.AddrPort) (own netip.AddrPort, is bool) {
-	if !n.Rewrite || !addr.Addr().IsLoopback() {
+	if _, ofHost := r.host[addr.Addr()]; !n.Rewrite || (!ofHost && !addr.Addr().IsLoopback()) {
 		return addr, false
 	}
 	own = netip.AddrPortFrom(n.Addrs[0], addr.Port())

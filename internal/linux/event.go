@@ -21,7 +21,7 @@ func NewEvent() (*Event, error) {
 
 // Set makes the descriptor readable for good.
 func (e *Event) Set() error {
-	one := [8]byte{0: 1} // an integer in the byte order of this machine, and not 0
+	one := [8]byte{0: 1}                  // an integer in the byte order of this machine, and not 0
 	_, err := unix.Write(e.Int(), one[:]) // does not block, so no signal interrupts it
 	return os.NewSyscallError("write eventfd", err)
 }
