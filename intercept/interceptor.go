@@ -83,7 +83,7 @@ type loop struct {
 	takers    map[uint64][]taker        // socket cookie -> who has the early listener instead
 	v6only    map[netip.AddrPort]bool   // where a socket for IPv6 alone has an instance's first address
 	remapped  map[netip.AddrPort]netip.AddrPort
-	kept      map[uint32]uint64 // thread -> its kept hold
+	kept      map[uint32]uint64       // thread -> its kept hold
 	told      map[netip.AddrPort]bool // listening
 	warned    map[string]bool
 

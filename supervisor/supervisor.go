@@ -139,6 +139,7 @@ func (s *supervisor) interceptInstance(svc *compose.Service, i compose.Instance)
 			in.Jobs = append(in.Jobs, g.Service)
 		}
 	}
+	in.OnDemand = func(port uint16) bool { return s.listensEarly(svc, port) }
 	for _, p := range svc.Ports {
 		if p.Protocol == "udp" {
 			in.UDPPorts = append(in.UDPPorts, p.Number)
