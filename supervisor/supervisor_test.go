@@ -25,7 +25,7 @@ type project struct {
 	mu     sync.Mutex
 }
 
-func (p *project) add(name, script string, ports ...uint16) *compose.Service {
+func (p *project) add(name, script string, ports ...uint16) {
 	s := compose.Service{
 		Name: name, Runtime: compose.Process, Names: []string{name},
 		Instances: []compose.Instance{{Name: name + "-1", Index: 1}},
@@ -36,7 +36,7 @@ func (p *project) add(name, script string, ports ...uint16) *compose.Service {
 		s.Ports = append(s.Ports, compose.Port{Number: port, Protocol: "tcp"})
 	}
 	p.plan.Services = append(p.plan.Services, s)
-	return &p.plan.Services[len(p.plan.Services)-1]
+
 }
 
 func (p *project) up(t *testing.T, disabled ...linux.Feature) int {
