@@ -65,7 +65,7 @@ func (i *Interceptor) boundUDP(at netip.AddrPort) {
 	delete(i.udpWaiters, at)
 }
 
-func (i *Interceptor) where(target netip.AddrPort) (real netip.AddrPort) {
-	i.do(func() { real = i.real(target) })
-	return real
+func (i *Interceptor) where(target netip.AddrPort) (actual netip.AddrPort) {
+	i.do(func() { actual = i.real(target) })
+	return actual
 }

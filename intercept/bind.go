@@ -79,10 +79,10 @@ func (s *source) bindNow(sock *linux.Socket, own netip.AddrPort) unix.Errno {
 		errno = s.bindAt(sock, netip.AddrPortFrom(s.instance.Second, own.Port()))
 	}
 	for offset := 0; errno == unix.EACCES && offset < remapTries; offset++ {
-		real := remap(own, offset)
-		switch errno = s.bindAt(sock, real); errno {
+		actual := remap(own, offset)
+		switch errno = s.bindAt(sock, actual); errno {
 		case 0:
-			s.remapped[own] = real
+			s.remapped[own] = actual
 		case unix.EADDRINUSE:
 			errno = unix.EACCES
 		}

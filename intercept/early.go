@@ -40,9 +40,9 @@ func (i *Interceptor) openEarly(n *instance) {
 func (i *Interceptor) listenAt(at netip.AddrPort) (*linux.Socket, error) {
 	sock, err := linux.ListenTCP(i.real(at), unix.SOMAXCONN)
 	for offset := 0; errors.Is(err, unix.EACCES) && offset < remapTries; offset++ {
-		real := remap(at, offset)
-		if sock, err = linux.ListenTCP(real, unix.SOMAXCONN); err == nil {
-			i.remapped[at] = real
+		actual := remap(at, offset)
+		if sock, err = linux.ListenTCP(actual, unix.SOMAXCONN); err == nil {
+			i.remapped[at] = actual
 		} else if errors.Is(err, unix.EADDRINUSE) {
 			err = unix.EACCES
 		}

@@ -61,8 +61,8 @@ func (i *Interceptor) pass(id uint64) {
 // perform does the connect: the kernel does where the client's own address is
 // right, else upall does on the duplicate.
 func (i *Interceptor) perform(h *hold) {
-	if real := i.real(h.target); real != h.asked {
-		i.redirect(h, real)
+	if actual := i.real(h.target); actual != h.asked {
+		i.redirect(h, actual)
 		return
 	}
 	h.source.proceed(h.call.ID)
@@ -185,12 +185,8 @@ func (i *Interceptor) endHold(id uint64, end event.End, cause string, elapsed ti
 }
 
 func (i *Interceptor) serviceAt(addr netip.Addr) string {
-	for _, n := range i.instances {
-		for _, a := range n.Addrs {
-			if a == addr {
-				return n.Service
-			}
-		}
+	if n := i.instanceAt(addr); n != nil {
+		return n.Service
 	}
 	return addr.String()
 }

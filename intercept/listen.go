@@ -33,8 +33,8 @@ func (s *source) listen(n *seccomp.Notification) {
 
 // logical is the endpoint that a listener on local stands for.
 func (s *source) logical(local netip.AddrPort) netip.AddrPort {
-	for at, real := range s.remapped {
-		if real == local {
+	for at, actual := range s.remapped {
+		if actual == local {
 			return at
 		}
 	}
@@ -61,9 +61,9 @@ func (i *Interceptor) probe(at netip.AddrPort) {
 	if n == nil {
 		return
 	}
-	ctx, probe, real := n.probes, i.serveProbes[n], i.real(at)
+	ctx, probe, actual := n.probes, i.serveProbes[n], i.real(at)
 	i.work.Go(func() {
-		if err := serve.Wait(ctx, probe, real, 0); err != nil {
+		if err := serve.Wait(ctx, probe, actual, 0); err != nil {
 			return // the instance has ended
 		}
 		i.post(func() {

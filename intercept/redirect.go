@@ -11,10 +11,10 @@ import (
 	"upall/internal/linux"
 )
 
-// redirect connects the client's socket to real, which is not the address that
+// redirect connects the client's socket to actual, which is not the address that
 // the client gave. The call is answered with what the connect gives. A parked
 // hold keeps its place: the SYN carries the mark.
-func (i *Interceptor) redirect(h *hold, real netip.AddrPort) {
+func (i *Interceptor) redirect(h *hold, actual netip.AddrPort) {
 	s, sock := h.source, h.sock
 	if int(h.call.Nr) != unix.SYS_CONNECT { // the target's place was learned during the hold
 		s.reply(h.call.ID, unix.EOPNOTSUPP)
@@ -25,9 +25,9 @@ func (i *Interceptor) redirect(h *hold, real netip.AddrPort) {
 		// The descriptor's file is shared with a client that waits in this call.
 		i.logIf("prepare a redirected connect", sock.SetNonblock(true))
 	}
-	errno := linux.Errno(sock.Connect(real), 0)
+	errno := linux.Errno(sock.Connect(actual), 0)
 	if h.way == event.Parked {
-		i.space.move(h, real)
+		i.space.move(h, actual)
 	}
 	if !blocking || (errno != unix.EINPROGRESS && errno != unix.EALREADY) {
 		if blocking {
@@ -49,8 +49,8 @@ func (i *Interceptor) redirect(h *hold, real netip.AddrPort) {
 	})
 }
 
-// move notes from which address the SYN to real will come.
-func (s *space) move(h *hold, real netip.AddrPort) {
+// move notes from which address the SYN to actual will come.
+func (s *space) move(h *hold, actual netip.AddrPort) {
 	var err error
 	if h.src, err = h.sock.LocalAddr(); err != nil {
 		return
@@ -59,7 +59,7 @@ func (s *space) move(h *hold, real netip.AddrPort) {
 	for n, a := range as {
 		if a.h == h {
 			s.awaiting[h.target] = append(as[:n:n], as[n+1:]...)
-			s.awaiting[real] = append(s.awaiting[real], a)
+			s.awaiting[actual] = append(s.awaiting[actual], a)
 			return
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 
 	"upall/intercept/registry"
 )
@@ -82,11 +83,11 @@ func (r *routes) find(n *instance, addr netip.AddrPort) route {
 		}
 		return route{target: own}
 	}
-	real, open := r.open[addr]
+	actual, open := r.open[addr]
 	if !open {
 		return route{addr, addr.Port() == 0} // nobody can listen on port 0
 	}
-	return route{addr, real == addr && !n.gated.Load()}
+	return route{addr, actual == addr && !n.gated.Load()}
 }
 
 // loopback tells which endpoint of the instance itself a connect to localhost,
@@ -100,10 +101,8 @@ func (r *routes) loopback(n *instance, addr netip.AddrPort) (own netip.AddrPort,
 	if _, open := r.open[own]; open {
 		return own, true
 	}
-	for _, p := range n.Ports {
-		if p == addr.Port() {
-			return own, true
-		}
+	if slices.Contains(n.Ports, addr.Port()) {
+		return own, true
 	}
 	return addr, false
 }

@@ -36,7 +36,6 @@ func (p *project) add(name, script string, ports ...uint16) {
 		s.Ports = append(s.Ports, compose.Port{Number: port, Protocol: "tcp"})
 	}
 	p.plan.Services = append(p.plan.Services, s)
-
 }
 
 func (p *project) up(t *testing.T, disabled ...linux.Feature) int {

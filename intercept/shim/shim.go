@@ -33,7 +33,7 @@ const (
 	ExitNotFound      = 127
 )
 
-// KillAll, sent to the guard, kills the program and all its descendants.
+// KillAll is the order to the guard that kills the program and all its descendants.
 const KillAll = 255
 
 // Options say what the shim does before the program runs. A zero value is left out.
