@@ -1,6 +1,7 @@
 package intercept
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -211,8 +212,11 @@ func TestKernelOptions(t *testing.T) {
 					_, limit, err = diag.AcceptQueue(netipPort(server))
 				}
 			})
-			if err != nil || limit != 7 {
-				return fmt.Errorf("the backlog is %d (%v)", limit, err)
+			if err == nil && limit != 7 {
+				err = errors.New("it should be 7")
+			}
+			if err != nil {
+				return fmt.Errorf("the backlog is %d (%w)", limit, err)
 			}
 			return nil
 		})

@@ -12,7 +12,7 @@ import (
 )
 
 // TestKernelCrowd: many clients of a slow server with a short accept queue are
-// all connected, without one SYN too many.
+// all connected, and parked ones without one SYN too many.
 func TestKernelCrowd(t *testing.T) {
 	for _, test := range []struct {
 		way  way
@@ -37,7 +37,9 @@ func (l *lab) testCrowd(mode string) {
 	client.want(called, fmt.Sprintf("%d ok", crowd))
 	server.want(served, strconv.Itoa(crowd))
 	l.waitEnds(crowd, event.Released)
-	if n := overflows(l.t, server) - before; n > 0 {
+	// A kept call goes on when its thread gets to run, so that nobody sees how many
+	// are on their way. A parked SYN is in the accept queue with the verdict.
+	if n := overflows(l.t, server) - before; n > 0 && l.way.Way == event.Parked {
 		l.t.Errorf("the accept queue overflowed %d times", n)
 	}
 }

@@ -9,7 +9,7 @@ import (
 // TestKernelClientCloses: a client that gives up is not waited for, and its
 // connect never reaches the server.
 func TestKernelClientCloses(t *testing.T) {
-	forWays(t, []way{parked(), early()}, func(t *testing.T, l *lab) {
+	forWays(t, []way{parked(), early()}, func(_ *testing.T, l *lab) {
 		client, server := l.pair()
 		fd := client.number("socket 4 stream 0 nonblock")
 		client.want(client.begin("-", "connect %d %s", fd, server.at(port)), "EINPROGRESS")
@@ -27,7 +27,7 @@ func TestKernelClientCloses(t *testing.T) {
 
 // TestKernelClientDies: neither is one that dies.
 func TestKernelClientDies(t *testing.T) {
-	forWays(t, allWays(), func(t *testing.T, l *lab) {
+	forWays(t, allWays(), func(_ *testing.T, l *lab) {
 		client, server := l.pair()
 		client.begin("-", "connect %d %s", client.tcp(), server.at(port))
 		l.waitHolds(1)

@@ -23,7 +23,7 @@ func (l *lab) wantRefused(client *performer, fd int, called <-chan string) {
 
 // TestKernelHoldTimeout: the client gets the natural error.
 func TestKernelHoldTimeout(t *testing.T) {
-	forWays(t, allWays(), func(t *testing.T, l *lab) {
+	forWays(t, allWays(), func(_ *testing.T, l *lab) {
 		server := l.add("server", l.serves)
 		client := l.add("client", func(in *Instance) { in.HoldTimeout = 300 * time.Millisecond }).start()
 		fd := client.tcp()
@@ -102,7 +102,7 @@ func TestKernelNoHold(t *testing.T) {
 func TestKernelSelf(t *testing.T) {
 	for _, target := range []string{"127.0.0.1", "::1", "own"} {
 		t.Run(target, func(t *testing.T) {
-			forWays(t, allWays(), func(t *testing.T, l *lab) {
+			forWays(t, allWays(), func(_ *testing.T, l *lab) {
 				server := l.add("server", l.serves).start()
 				l.testSelf(server, target, false)
 				holding := l.add("holding", l.serves, func(in *Instance) { in.HoldSelf = true }).start()

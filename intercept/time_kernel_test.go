@@ -131,7 +131,7 @@ func TestKernelSignalsDelayed(t *testing.T) {
 
 // TestKernelTerm: a deadly signal ends a held program at once.
 func TestKernelTerm(t *testing.T) {
-	forWays(t, []way{parked(), kept(), kept().without(linux.WaitKillable)}, func(t *testing.T, l *lab) {
+	forWays(t, []way{parked(), kept(), kept().without(linux.WaitKillable)}, func(_ *testing.T, l *lab) {
 		client, server := l.pair()
 		called := client.begin("-", "connect %d %s", client.tcp(), server.at(port))
 		l.waitHolds(1)
