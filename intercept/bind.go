@@ -73,16 +73,16 @@ func (s *source) bindNow(sock *linux.Socket, own netip.AddrPort) unix.Errno {
 	v6only := isV6Only(sock)
 	errno := s.bindAt(sock, own)
 	switch {
-	case errno == 0 && v6only:
-		s.v6only[own] = true
-	case errno == unix.EADDRINUSE && (v6only || s.v6only[own]):
+	case errno == 0:
+		s.places[own] = v6only
+	case errno == unix.EADDRINUSE && (v6only || s.places[own]):
 		errno = s.bindAt(sock, netip.AddrPortFrom(s.instance.Second, own.Port()))
 	}
 	for offset := 0; errno == unix.EACCES && offset < remapTries; offset++ {
 		actual := remap(own, offset)
 		switch errno = s.bindAt(sock, actual); errno {
 		case 0:
-			s.remapped[own] = actual
+			s.remapped[own], s.places[own] = actual, v6only
 		case unix.EADDRINUSE:
 			errno = unix.EACCES
 		}
@@ -111,7 +111,7 @@ func (i *Interceptor) forgetBinds(n *instance) {
 		}
 	}
 	maps.DeleteFunc(i.told, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
-	maps.DeleteFunc(i.v6only, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
+	maps.DeleteFunc(i.places, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
 	maps.DeleteFunc(i.udpBound, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
 }
 

@@ -67,9 +67,13 @@ func (i *Interceptor) closeEarly(n *instance) {
 }
 
 // listensFor opens an early listener for a client that would else be blocked in
-// a call that is not to block. It fails where something listens already.
+// a call that is not to block. It fails where something listens already, or has
+// bound the port and may: its listen(2) would fail for ours.
 func (i *Interceptor) listensFor(h *hold) bool {
 	n := i.instances[h.server]
+	if _, taken := i.places[h.target]; taken {
+		return false
+	}
 	if i.disabled.Has(linux.EarlyListen) || n.OnDemand == nil || !n.OnDemand(h.target.Port()) || !h.sock.IsNonblock() {
 		return false
 	}
@@ -198,7 +202,7 @@ func (s *source) takeOver(n *seccomp.Notification, sock *linux.Socket, cookie ui
 	}
 	s.reply(n.ID, 0)
 	if isV6Only(sock) {
-		s.v6only[at] = true
+		s.places[at] = true
 	}
 	delete(s.early, at)
 	s.discard(early)

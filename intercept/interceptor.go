@@ -81,7 +81,7 @@ type loop struct {
 	early     map[netip.AddrPort]*earlyListener
 	bound     map[uint64]netip.AddrPort // socket cookie -> where its bind was promised
 	takers    map[uint64][]taker        // socket cookie -> who has the early listener instead
-	v6only    map[netip.AddrPort]bool   // where a socket for IPv6 alone has an instance's first address
+	places    map[netip.AddrPort]bool   // what instances have bound; whether for IPv6 alone
 	remapped  map[netip.AddrPort]netip.AddrPort
 	kept      map[uint32]uint64       // thread -> its kept hold
 	told      map[netip.AddrPort]bool // listening
@@ -113,7 +113,7 @@ func Open(ctx context.Context, o Options) (*Interceptor, error) {
 			sources: map[*source]struct{}{}, holds: map[uint64]*hold{},
 			drains: map[netip.AddrPort]struct{}{}, early: map[netip.AddrPort]*earlyListener{},
 			bound: map[uint64]netip.AddrPort{}, takers: map[uint64][]taker{},
-			v6only: map[netip.AddrPort]bool{}, remapped: map[netip.AddrPort]netip.AddrPort{},
+			places: map[netip.AddrPort]bool{}, remapped: map[netip.AddrPort]netip.AddrPort{},
 			kept: map[uint32]uint64{}, told: map[netip.AddrPort]bool{}, warned: map[string]bool{}, serveProbes: map[*instance]serve.Probe{},
 			udpBound: map[netip.AddrPort]bool{}, udpWaiters: map[netip.AddrPort][]chan struct{}{},
 		},
