@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -37,17 +36,40 @@ var clients = []client{
 	{name: "musl-nonblock", source: "connect-musl", command: `[TOOLS/connect-musl, nonblock, server, "7000"]`},
 }
 
-// ways are the ways of holding, each with what makes upall choose it.
-var ways = []struct {
-	way     event.Way
+// way is a way of holding, with what makes upall choose it.
+type way struct {
+	name    string
+	want    event.Way // "" = any
 	root    bool
 	disable string // UPALL_DISABLE
 	expose  string // more of the server's definition
-}{
-	{event.Parked, true, "", ""},
-	{event.Early, false, "", `, expose: ["7000"]`},
-	{event.Kept, false, "", ""}, // a port that is not declared has no early listener
-	{event.Kept, true, "park,early", ""},
+}
+
+var ways = []way{
+	{"parked", event.Parked, true, "", ""},
+	{"kept as root", event.Kept, true, "park,early", ""},
+	{"kept", event.Kept, false, "park,early", ""},
+	{"early", event.Early, false, "", `, expose: ["7000"]`},
+	{"undeclared port", "", false, "", ""}, // kept or early, as the client can be blocked or not
+}
+
+// user returns who runs the test, and skips it where the way is not possible.
+func (w way) user(t *testing.T) testenv.User {
+	t.Helper()
+	if w.want == event.Parked {
+		testenv.NeedNFQueue(t)
+	}
+	if w.root {
+		return root(t)
+	}
+	return ordinary(t)
+}
+
+func (w way) check(t *testing.T, hold event.Event) {
+	t.Helper()
+	if w.want != "" && hold.Way != w.want {
+		t.Errorf("the connect is held as %q, want %q", hold.Way, w.want)
+	}
 }
 
 // Every client succeeds at its first connect, though the server listens three
@@ -69,32 +91,22 @@ func TestE2EClients(t *testing.T) {
 }
 
 func everyWay(t *testing.T, c client) {
-	for _, way := range ways {
-		name, account := fmt.Sprintf("%s as user", way.way), ordinary
-		if way.root {
-			name, account = fmt.Sprintf("%s as root", way.way), root
-		}
-		t.Run(name, func(t *testing.T) {
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			if way.way == event.Parked {
-				testenv.NeedNFQueue(t)
-			}
-			p := newProject(t, account(t), `
-  server: {command: [TOOLS/server, -gate, HERE/gate, -delay, 3s]`+way.expose+`}
+			p := newProject(t, w.user(t), `
+  server: {command: [TOOLS/server, -gate, HERE/gate, -delay, 3s]`+w.expose+`}
   client: {command: `+c.command+`}
 `)
-			succeedsAtOnce(t, p, way.way, way.disable)
+			succeedsAtOnce(t, p, w)
 		})
 	}
 }
 
-func succeedsAtOnce(t *testing.T, p *project, way event.Way, disable string) {
-	gate := p.gate()
-	r := p.upEnv([]string{"UPALL_DISABLE=" + disable})
-	hold := r.wait("the hold", holdBegan("client", "server"))
-	if hold.Way != way {
-		t.Errorf("the connect is %s, want %s", hold.Way, way)
-	}
+func succeedsAtOnce(t *testing.T, p *project, w way) {
+	gate := p.gate("gate")
+	r := p.upEnv([]string{"UPALL_DISABLE=" + w.disable})
+	w.check(t, r.wait("the hold", holdBegan("client", "server")))
 	gate.open()
 	if code := r.waitExit("client"); code != 0 {
 		t.Errorf("the client ended with code %d, want 0", code)
@@ -121,7 +133,7 @@ func TestE2EListeners(t *testing.T) {
   server: {command: [TOOLS/server, -gate, HERE/gate, -family, "`+family+`"]}
   client: {command: [TOOLS/goclient, server, "7000"]}
 `)
-				gate := p.gate()
+				gate := p.gate("gate")
 				r := p.up()
 				r.wait("the hold", holdBegan("client", "server"))
 				gate.open()
@@ -129,6 +141,29 @@ func TestE2EListeners(t *testing.T) {
 					t.Errorf("the client ended with code %d, want 0: %s", code, r.output("client"))
 				}
 			})
+		})
+	}
+}
+
+// A client may come between the bind and the listen of its server.
+func TestE2EBoundButNotListening(t *testing.T) {
+	t.Parallel()
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, w.user(t), `
+  server: {command: [TOOLS/server, -bind-first, -gate, HERE/gate]`+w.expose+`}
+  client: {command: [sh, -c, "read -r gate < HERE/client; exec TOOLS/goclient server 7000"]}
+`)
+			server, client := p.gate("gate"), p.gate("client")
+			r := p.upEnv([]string{"UPALL_DISABLE=" + w.disable})
+			r.wait("the bind", said("server", "bound"))
+			client.open()
+			w.check(t, r.wait("the hold", holdBegan("client", "server")))
+			server.open()
+			if code := r.waitExit("client"); code != 0 {
+				t.Errorf("the client ended with code %d, want 0: %s", code, r.output("client"))
+			}
 		})
 	}
 }

@@ -22,7 +22,7 @@ func TestE2EKilled(t *testing.T) {
   daemon: {command: [sh, -c, "setsid sh -c 'echo daemon runs; exec sleep 1000' & wait"]}
   deaf:   {command: [sh, -c, "trap '' TERM INT HUP; echo deaf runs; read -r gate < HERE/gate"]}
 `)
-		gate := p.gate()
+		gate := p.gate("gate")
 		r := p.up()
 		r.wait("the client's end", exited("client"))
 		r.wait("a hold", holdBegan("waiter", "late"))
@@ -52,7 +52,7 @@ func TestE2EInterrupt(t *testing.T) {
 		t.Parallel()
 		users(t, func(t *testing.T, user testenv.User) {
 			p := newProject(t, user, services)
-			p.gate()
+			p.gate("gate")
 			r := p.up("-t", "1")
 			r.wait("a hold", holdBegan("waiter", "deaf"))
 			r.wait("the deaf service", said("deaf", "deaf runs"))
@@ -65,7 +65,7 @@ func TestE2EInterrupt(t *testing.T) {
 		t.Parallel()
 		users(t, func(t *testing.T, user testenv.User) {
 			p := newProject(t, user, services)
-			p.gate()
+			p.gate("gate")
 			r := p.up()
 			r.wait("a hold", holdBegan("waiter", "deaf"))
 			r.wait("the deaf service", said("deaf", "deaf runs"))
@@ -101,7 +101,7 @@ func TestE2EExitCode(t *testing.T) {
   good: {command: [sh, -c, "echo good runs"]}
   bad:  {command: [sh, -c, "read -r gate < HERE/gate; exit 4"]}
 `)
-			gate := p.gate()
+			gate := p.gate("gate")
 			r := p.up(strings.Fields(test.args)...)
 			r.wait("the end of good", exited("good"))
 			if test.want != 0 {

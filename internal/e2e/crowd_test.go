@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"upall/internal/event"
 	"upall/internal/testenv"
 )
 
@@ -28,38 +27,29 @@ func TestE2ECrowd(t *testing.T) {
 	} {
 		for kind, threads := range map[string]string{"threads": `-threads, `, "nonblocking": ``} {
 			t.Run(name+" "+kind, func(t *testing.T) {
-				for _, way := range ways {
-					runCrowd(t, way.way, way.root, way.disable, `
-  server: {command: [TOOLS/server, -gate, HERE/gate, `+server+`]`+way.expose+`}
+				for _, w := range ways {
+					t.Run(w.name, func(t *testing.T) {
+						p := newProject(t, w.user(t), `
+  server: {command: [TOOLS/server, -gate, HERE/gate, `+server+`]`+w.expose+`}
   crowd:  {command: [TOOLS/crowd, -n, "1000", `+threads+`server, "7000"]}
 `)
+						runCrowd(t, p, w)
+					})
 				}
 			})
 		}
 	}
 }
 
-func runCrowd(t *testing.T, way event.Way, asRoot bool, disable, services string) {
-	name, account := fmt.Sprintf("%s as user", way), ordinary
-	if asRoot {
-		name, account = fmt.Sprintf("%s as root", way), root
+func runCrowd(t *testing.T, p *project, w way) {
+	p.netNS = w.root // see TestE2EProjectsSideBySide
+	gate := p.gate("gate")
+	r := p.upEnv([]string{"UPALL_DISABLE=" + w.disable})
+	for _, hold := range r.waitN(crowdSize, "the holds", holdBegan("crowd", "server")) {
+		w.check(t, hold)
 	}
-	t.Run(name, func(t *testing.T) {
-		if way == event.Parked {
-			testenv.NeedNFQueue(t)
-		}
-		p := newProject(t, account(t), services)
-		p.netNS = asRoot // see TestE2EProjectsSideBySide
-		gate := p.gate()
-		r := p.upEnv([]string{"UPALL_DISABLE=" + disable})
-		for _, hold := range r.waitN(crowdSize, "the holds", holdBegan("crowd", "server")) {
-			if hold.Way != way {
-				t.Fatalf("a connect is %s, want %s", hold.Way, way)
-			}
-		}
-		gate.open()
-		allSucceed(t, r)
-	})
+	gate.open()
+	allSucceed(t, r)
 }
 
 // Holds of one project do not notice that another one ends, though the kernel
@@ -73,7 +63,7 @@ func TestE2EProjectsSideBySide(t *testing.T) {
   server: {command: [TOOLS/server, -gate, HERE/gate, -count, "1000"]}
   crowd:  {command: [TOOLS/crowd, -n, "1000", server, "7000"]}
 `)
-	gate := staying.gate()
+	gate := staying.gate("gate")
 	r := staying.up()
 	r.waitN(crowdSize, "the holds", holdBegan("crowd", "server"))
 
@@ -81,7 +71,7 @@ func TestE2EProjectsSideBySide(t *testing.T) {
   server: {command: [TOOLS/server, -gate, HERE/gate]}
   client: {command: [TOOLS/goclient, server, "7000"]}
 `)
-	other := passing.gate()
+	other := passing.gate("gate")
 	p := passing.up()
 	p.wait("the other project's hold", holdBegan("client", "server"))
 	other.open()

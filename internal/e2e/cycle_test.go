@@ -37,7 +37,7 @@ func TestE2ECycle(t *testing.T) {
   elder:   {command: [python3, TOOLS/clients/pair.py, connect, "7001", younger, "7002"]}
   younger: {command: [python3, TOOLS/clients/pair.py, retry, "7002", elder, "7001", HERE/gate]}
 `)
-		gate := p.gate()
+		gate := p.gate("gate")
 		r := p.up("--hold-timeout", "3s")
 		r.wait("elder's hold", holdBegan("elder", "younger"))
 		gate.open()

@@ -75,7 +75,7 @@ func databaseOwner(t *testing.T, account testenv.User) testenv.User {
 // servesFirstClients lets a server start when all clients wait for it.
 func servesFirstClients(t *testing.T, p *project, server string, clients map[string]string) {
 	t.Helper()
-	gate := p.gate()
+	gate := p.gate("gate")
 	r := p.up()
 	for client := range clients {
 		r.wait(client+"'s hold", holdBegan(client, server))

@@ -14,11 +14,11 @@ type gate struct {
 	pipe *os.File
 }
 
-// gate makes the project's gate, HERE/gate, which is closed. Any number of
+// gate makes a gate in the project's folder, which is closed. Any number of
 // services may wait at it.
-func (p *project) gate() *gate {
+func (p *project) gate(name string) *gate {
 	p.t.Helper()
-	path := filepath.Join(p.folder, "gate")
+	path := filepath.Join(p.folder, name)
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		p.t.Fatalf("make the gate: %v", err)
 	}

@@ -22,7 +22,7 @@ func TestE2ELongHold(t *testing.T) {
   blocking: {command: [TOOLS/connect, blocking, server, "7000"]}
   go:       {command: [TOOLS/goclient, server, "7000"]}
 `)
-		gate := p.gate()
+		gate := p.gate("gate")
 		r := p.up("--hold-timeout", "300s")
 		r.wait("blocking's hold", holdBegan("blocking", "server"))
 		r.wait("go's hold", holdBegan("go", "server"))

@@ -39,7 +39,7 @@ func TestE2EEventLoopsRunDuringHold(t *testing.T) {
 }
 
 func ticksDuringHold(t *testing.T, p *project) {
-	gate := p.gate()
+	gate := p.gate("gate")
 	r := p.up()
 	r.wait("the hold", holdBegan("ticker", "server"))
 	if code := r.waitExit("asker"); code != 0 {
@@ -90,7 +90,7 @@ func TestE2EOwnTimeout(t *testing.T) {
 }
 
 func timesOut(t *testing.T, p *project) {
-	p.gate() // is never opened
+	p.gate("gate") // is never opened
 	r := p.up()
 	r.wait("the hold", holdBegan("client", "server"))
 	if code := r.waitExit("client"); code != 1 {

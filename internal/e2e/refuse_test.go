@@ -31,7 +31,7 @@ func TestE2ERefused(t *testing.T) {
   server: `+test.server+`
   client: {command: [TOOLS/goclient, server, "7000"]}
 `)
-				gate := p.gate()
+				gate := p.gate("gate")
 				r := p.up()
 				if test.opens {
 					r.wait("the hold", holdBegan("client", "server"))
@@ -76,7 +76,7 @@ func TestE2EExpired(t *testing.T) {
   server: {command: [TOOLS/server, -gate, HERE/gate], expose: ["7000"]}
   client: {command: [TOOLS/goclient, server, "7000"]}
 `)
-		p.gate() // is never opened
+		p.gate("gate") // is never opened
 		r := p.up("--hold-timeout", "2s")
 		if code := r.waitExit("client"); code != 1 {
 			t.Errorf("the client ended with code %d, want 1", code)

@@ -25,6 +25,7 @@ type options struct {
 	acceptDelay time.Duration
 	count       int
 	exitCode    int
+	bindFirst   bool
 }
 
 func main() {
@@ -36,6 +37,7 @@ func main() {
 	flag.IntVar(&o.backlog, "backlog", 4096, "the argument of listen(2)")
 	flag.DurationVar(&o.acceptDelay, "accept-delay", 0, "let so much time pass before each accept")
 	flag.IntVar(&o.count, "count", 0, "report when so many connections were accepted")
+	flag.BoolVar(&o.bindFirst, "bind-first", false, "bind, say so, and only then wait at the gate")
 	flag.IntVar(&o.exitCode, "exit", -1, "do not listen: exit with this code")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -45,13 +47,10 @@ func main() {
 }
 
 func run(o options) error {
-	if o.gate != "" {
-		if err := pass(o.gate); err != nil {
+	if !o.bindFirst {
+		if err := o.wait(); err != nil {
 			return err
 		}
-	}
-	if o.delay > 0 {
-		<-time.After(o.delay)
 	}
 	if o.exitCode >= 0 {
 		os.Exit(o.exitCode)
@@ -62,6 +61,19 @@ func run(o options) error {
 	}
 	fmt.Printf("listening unix_ms=%d\n", time.Now().UnixMilli())
 	return serve(listener, o)
+}
+
+// wait is why the server is late.
+func (o options) wait() error {
+	if o.gate != "" {
+		if err := pass(o.gate); err != nil {
+			return err
+		}
+	}
+	if o.delay > 0 {
+		<-time.After(o.delay)
+	}
+	return nil
 }
 
 // pass returns when the gate was opened.
@@ -111,6 +123,12 @@ func listen(o options) (net.Listener, error) {
 	}
 	if err := syscall.Bind(fd, address); err != nil {
 		return nil, os.NewSyscallError("bind", err)
+	}
+	if o.bindFirst {
+		fmt.Println("bound")
+		if err := o.wait(); err != nil {
+			return nil, err
+		}
 	}
 	if err := syscall.Listen(fd, o.backlog); err != nil {
 		return nil, os.NewSyscallError("listen", err)
