@@ -85,11 +85,17 @@ func (i *Interceptor) listensFor(h *hold) bool {
 	return true
 }
 
-// queueEarly lets the client into the backlog of an early listener.
+// queueEarly lets the client into the backlog of an early listener. upall connects
+// the socket itself, as in releaseKept: the client must be in before the listener
+// is handed over.
 func (i *Interceptor) queueEarly(h *hold) {
 	h.way = event.Early
 	h.noteCookie()
-	i.perform(h)
+	if int(h.call.Nr) == unix.SYS_CONNECT {
+		i.redirect(h, i.real(h.target))
+	} else {
+		i.perform(h) // it sends data too
+	}
 	i.discardOf(h)
 }
 
@@ -211,13 +217,12 @@ func (s *source) takeOver(n *seccomp.Notification, sock *linux.Socket, cookie ui
 }
 
 // replace gives the caller the listener for the socket that it listens on. If
-// that fails the call is answered.
+// that fails the call is answered. The listener keeps its own backlog, the
+// largest there is, for a smaller one could be full already, of clients who came
+// early, and those who come now would be lost.
 func (s *source) replace(n *seccomp.Notification, listener *linux.Socket, cookie uint64) bool {
 	fd := int(int32(n.Args[0]))
-	err := listener.Listen(int(int32(n.Args[1])))
-	if err == nil {
-		err = s.fd.ReplaceFD(n.ID, listener.FD, fd, linux.IsCloseOnExec(int(n.PID), fd))
-	}
+	err := s.fd.ReplaceFD(n.ID, listener.FD, fd, linux.IsCloseOnExec(int(n.PID), fd))
 	if errors.Is(err, seccomp.ErrGone) {
 		return false
 	}

@@ -191,16 +191,19 @@ func (i *Interceptor) serviceAt(addr netip.Addr) string {
 	return addr.String()
 }
 
-// releaseKept performs a call that was kept. Where it must be redirected its
-// socket is duplicated again.
+// releaseKept performs a call that was kept. upall connects the socket itself:
+// a client that is told to continue comes when it is scheduled, so many could
+// come at once and find the accept queue full.
 func (i *Interceptor) releaseKept(h *hold) {
-	if i.real(h.target) != h.asked {
-		s := h.source
-		if h.sock = s.socket(&h.call, (*linux.Socket).IsTCP); h.sock == nil {
-			return // answered there
-		}
+	s, actual := h.source, i.real(h.target)
+	if int(h.call.Nr) != unix.SYS_CONNECT && actual == h.asked {
+		s.proceed(h.call.ID) // it sends data too
+		return
 	}
-	i.perform(h)
+	if h.sock = s.socket(&h.call, (*linux.Socket).IsTCP); h.sock == nil {
+		return // answered there
+	}
+	i.redirect(h, actual)
 	i.discardOf(h)
 }
 

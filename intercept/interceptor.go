@@ -176,6 +176,9 @@ func (i *Interceptor) Add(in Instance) (metadata string) {
 		n.probes, n.cancel = context.WithCancel(i.ctx)
 		i.instances[in.Name], i.tokens[metadata] = n, n
 		i.registry.Add(in.Instance)
+		if in.Rewrite && !i.disabled.Has(linux.Park) {
+			i.space.start(i)
+		}
 		i.updateRoutes(func(r *routes) {
 			for _, a := range in.Addrs {
 				r.project[a] = struct{}{}

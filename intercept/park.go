@@ -14,7 +14,7 @@ import (
 
 // space is a network namespace in which connects are parked.
 type space struct {
-	tried    bool
+	opening  chan struct{} // closed when parker and parkErr are valid; nil before start
 	parker   *park.Parker
 	parkErr  error
 	diag     *sockdiag.Conn
@@ -36,11 +36,16 @@ type awaited struct {
 // goes unseen.
 const socketPatience = time.Second
 
-// open makes the queue at the first need and tells whether there is one.
-func (s *space) open(i *Interceptor) bool {
-	if !s.tried {
-		s.tried = true
-		s.awaiting, s.parked = map[netip.AddrPort][]awaited{}, map[ends]*hold{}
+// start makes the queue and its rules. It goes on beside the loop, for the kernel
+// takes some 30 ms, in which no call could be answered.
+func (s *space) start(i *Interceptor) {
+	if s.opening != nil {
+		return
+	}
+	s.awaiting, s.parked = map[netip.AddrPort][]awaited{}, map[ends]*hold{}
+	s.opening = make(chan struct{})
+	i.work.Go(func() {
+		defer close(s.opening)
 		s.parker, s.parkErr = park.Open(park.Options{
 			Logger: i.log,
 			Handle: func(p park.Packet) {
@@ -55,12 +60,18 @@ func (s *space) open(i *Interceptor) bool {
 		if s.parkErr != nil {
 			i.log.Info("connects cannot be parked", "reason", s.parkErr)
 		}
-	}
+	})
+}
+
+// open waits until the queue is there and tells whether there is one.
+func (s *space) open(i *Interceptor) bool {
+	s.start(i)
+	<-s.opening
 	return s.parkErr == nil
 }
 
 // CannotPark says why connects cannot be parked in this network namespace, nil
-// when they can. It tries.
+// when they can. It tries, which takes the kernel some 40 ms.
 func CannotPark(disabled linux.Disabled) error {
 	if disabled.Has(linux.Park) {
 		return errors.New("parking is switched off")
@@ -70,8 +81,20 @@ func CannotPark(disabled linux.Disabled) error {
 	})
 }
 
+// ParkingPermitted says why the caller may not park connects, nil when it may: the
+// part of CannotPark that costs nothing.
+func ParkingPermitted(disabled linux.Disabled) error {
+	if disabled.Has(linux.Park) {
+		return errors.New("parking is switched off")
+	}
+	return park.Permitted(park.Options{})
+}
+
 func (s *space) close() error {
 	var errs []error
+	if s.opening != nil {
+		<-s.opening
+	}
 	for _, as := range s.awaiting {
 		for _, a := range as {
 			if a.h.sock != nil {
@@ -113,15 +136,17 @@ func (s *space) take(src, dst netip.AddrPort) *hold {
 	return h
 }
 
-// from returns where the SYN will come from, port 0 if that is not known.
+// from returns where the SYN will come from, port 0 if that is not known. It is
+// asked for each SYN of the same target, so the answer is kept.
 func (h *hold) from() netip.AddrPort {
-	if h.sock == nil {
+	if h.sock == nil || h.src.IsValid() {
 		return h.src
 	}
 	local, err := h.sock.LocalAddr()
-	if err != nil {
+	if err != nil || local.Addr().IsUnspecified() {
 		return netip.AddrPort{}
 	}
+	h.src = local
 	return local
 }
 

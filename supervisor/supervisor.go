@@ -111,7 +111,7 @@ func (s *supervisor) openInterceptor() (err error) {
 	if err != nil {
 		return err
 	}
-	s.cannotPark = intercept.CannotPark(s.Disabled)
+	s.cannotPark = intercept.ParkingPermitted(s.Disabled)
 	for n := range s.plan.Services {
 		svc := &s.plan.Services[n]
 		for _, i := range svc.Instances {

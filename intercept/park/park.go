@@ -76,6 +76,16 @@ func Open(options Options) (*Parker, error) {
 	return p, nil
 }
 
+// Permitted tells whether the caller may have a netfilter queue, with Open's error
+// where not. It does not touch the rules, so it is quick.
+func Permitted(options Options) error {
+	q, err := openQueue(options.NetNS)
+	if err != nil {
+		return err
+	}
+	return q.close()
+}
+
 // Probe tells whether Open would work, with its error where not. It makes a queue
 // and a table for a moment, but no hook: the end of one would drop what other
 // Parkers of this network namespace have parked.

@@ -101,12 +101,20 @@ func ThreadGroup(tid int) (int, error) {
 // "comm"). They differ where the executable was started through a link.
 func ProgramNames(tid int) []string {
 	var names []string
-	if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", tid)); err == nil {
-		names = append(names, strings.TrimSuffix(filepath.Base(exe), " (deleted)"))
+	var buf [unix.PathMax]byte
+	dir := "/proc/" + strconv.Itoa(tid)
+	if n, err := unix.Readlink(dir+"/exe", buf[:]); err == nil {
+		names = append(names, strings.TrimSuffix(filepath.Base(string(buf[:n])), " (deleted)"))
 	}
-	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", tid)); err == nil {
-		names = append(names, strings.TrimSpace(string(comm)))
+	fd, err := unix.Open(dir+"/comm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return names
 	}
+	// One read is all of it; package os would add the poller's calls, and clients wait.
+	if n, err := unix.Read(fd, buf[:]); err == nil {
+		names = append(names, strings.TrimSpace(string(buf[:n])))
+	}
+	_ = unix.Close(fd) // it was only read
 	return names
 }
 
