@@ -254,6 +254,9 @@ func (i *Interceptor) findGone() {
 // drainAll releases waiters of every endpoint that serves, as many as its accept
 // queue has room for.
 func (i *Interceptor) drainAll() {
+	for at := range i.space.late {
+		i.acceptLate(at)
+	}
 	for at := range i.drains {
 		room := i.space.room(i.real(at))
 		before := len(i.holds)

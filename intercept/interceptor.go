@@ -267,7 +267,7 @@ func (i *Interceptor) run() {
 	defer check.Stop()
 	for {
 		var pace <-chan time.Time
-		if len(i.drains) > 0 {
+		if len(i.drains) > 0 || len(i.space.late) > 0 {
 			pace = time.After(paceInterval)
 		}
 		var due <-chan time.Time

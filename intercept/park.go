@@ -20,6 +20,7 @@ type space struct {
 	diag     *sockdiag.Conn
 	awaiting map[netip.AddrPort][]awaited // by target: marked, the SYN has not come yet
 	parked   map[ends]*hold               // the SYN is in the queue
+	late     map[netip.AddrPort][]uint32  // by target: packets of SYNs that come after their release
 }
 
 // ends are the two ends of a connection.
@@ -43,6 +44,7 @@ func (s *space) start(i *Interceptor) {
 		return
 	}
 	s.awaiting, s.parked = map[netip.AddrPort][]awaited{}, map[ends]*hold{}
+	s.late = map[netip.AddrPort][]uint32{}
 	s.opening = make(chan struct{})
 	i.work.Go(func() {
 		defer close(s.opening)
@@ -152,8 +154,9 @@ func (h *hold) from() netip.AddrPort {
 
 // arrived pairs a SYN with its hold. One that is parked already comes again when
 // the kernel has dropped its packet, as it does to all queued packets when a
-// netfilter hook is removed. A SYN without a hold is let go: it is of a socket
-// that was parked before, or of another upall.
+// netfilter hook is removed. If its hold was released meanwhile it is late: it and
+// its like come together, so they too wait for room. Any other SYN without a hold
+// is let go: it is of another upall.
 func (i *Interceptor) arrived(p park.Packet) {
 	at := ends{p.Src, p.Dst}
 	if h := i.space.parked[at]; h != nil {
@@ -162,6 +165,11 @@ func (i *Interceptor) arrived(p park.Packet) {
 	}
 	h := i.space.take(p.Src, p.Dst)
 	if h == nil {
+		if i.instanceAt(p.Dst.Addr()) != nil {
+			i.space.late[p.Dst] = append(i.space.late[p.Dst], p.ID)
+			i.acceptLate(p.Dst)
+			return
+		}
 		i.verdict(i.space.parker.Accept, p.ID)
 		return
 	}
@@ -174,8 +182,20 @@ func (i *Interceptor) arrived(p park.Packet) {
 	i.space.parked[at] = h
 }
 
-func (i *Interceptor) verdict(give func(...uint32) error, packet uint32) {
-	if err := give(packet); err != nil {
+// acceptLate lets late SYNs go as far as the accept queue has room.
+func (i *Interceptor) acceptLate(dst netip.AddrPort) {
+	late := i.space.late[dst]
+	now := min(i.space.room(dst), len(late))
+	i.verdict(i.space.parker.Accept, late[:now]...)
+	if now == len(late) {
+		delete(i.space.late, dst)
+	} else {
+		i.space.late[dst] = late[now:]
+	}
+}
+
+func (i *Interceptor) verdict(give func(...uint32) error, packets ...uint32) {
+	if err := give(packets...); err != nil {
 		i.log.Error("give a verdict on a parked connect", "error", err)
 	}
 }

@@ -132,10 +132,10 @@ func (u *upFlags) run(cmd *cobra.Command, plan *compose.Plan, state *process.Sta
 	for _, w := range plan.Warnings {
 		bus.Emit(event.Event{Time: time.Now(), Type: event.Warning, Message: w})
 	}
-	control, interrupted, restore := watchSignals(func(message string) {
+	control, interrupted, unwatch := watchSignals(func(message string) {
 		bus.Emit(event.Event{Time: time.Now(), Type: event.Notice, Message: message})
 	})
-	defer restore()
+	defer unwatch()
 	code, err := supervisor.Up(cmd.Context(), plan, u.options(state, bus), control)
 	bus.Close()
 	err = errors.Join(err, printer.Flush(), record.close())
@@ -195,7 +195,7 @@ func isTerminal(f *os.File) bool {
 
 // watchSignals turns the first SIGINT, SIGTERM or SIGHUP into a graceful stop and the
 // second into a kill. interrupted returns the first, 0 if there was none.
-func watchSignals(tell func(string)) (control supervisor.Control, interrupted func() syscall.Signal, restore func()) {
+func watchSignals(tell func(string)) (control supervisor.Control, interrupted func() syscall.Signal, unwatch func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	stop, kill, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -225,11 +225,8 @@ func watchSignals(tell func(string)) (control supervisor.Control, interrupted fu
 			return 0
 		}
 	}
-	restore = func() {
-		signal.Stop(signals)
-		close(done)
-	}
-	return supervisor.Control{Stop: stop, Kill: kill}, interrupted, restore
+	// Signals stay caught: what is left to do must be done.
+	return supervisor.Control{Stop: stop, Kill: kill}, interrupted, func() { close(done) }
 }
 
 // newLogger logs to stderr for developers of upall, at the level that the

@@ -54,13 +54,14 @@ func runCrowd(t *testing.T, p *project, w way) {
 
 // Holds of one project do not notice that another one ends, though the kernel
 // drops all packets that are queued in a network namespace when a netfilter
-// hook is removed there.
+// hook is removed there. The clients' kernels send those SYNs again all together,
+// and a short queue has no room for them.
 func TestE2EProjectsSideBySide(t *testing.T) {
 	t.Parallel()
 	testenv.NeedNFQueue(t)
 	user := root(t)
 	staying := newProject(t, user, `
-  server: {command: [TOOLS/server, -gate, HERE/gate, -count, "1000"]}
+  server: {command: [TOOLS/server, -gate, HERE/gate, -count, "1000", -backlog, "5", -accept-delay, 2ms]}
   crowd:  {command: [TOOLS/crowd, -n, "1000", server, "7000"]}
 `)
 	gate := staying.gate("gate")
