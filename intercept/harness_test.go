@@ -251,6 +251,3 @@ func describe(es ...event.Event) string {
 	}
 	return b.String()
 }
-
-// netipPort is where the instance listens.
-func netipPort(p *performer) netip.AddrPort { return netip.AddrPortFrom(p.addr, port) }
