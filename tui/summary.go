@@ -33,26 +33,38 @@ type summaryLine struct {
 	longest time.Duration
 }
 
-// Summary returns the table of all holds in events: who waited for what, how
-// often, the longest time, how the holds were kept and how they ended. Holds
-// that did not end are shown as "waiting", without a time. It is empty when
-// there were no holds, and fits 80 columns.
-func Summary(events []event.Event) string {
-	open := map[uint64]summaryKey{}
-	lines := map[summaryKey]summaryLine{}
-	for _, e := range events {
-		key := summaryKey{edgeOf(e), e.Way, e.End}
-		switch e.Type {
-		case event.HoldBegan:
-			key.end = ""
-			open[e.Hold] = key
-		case event.HoldEnded:
-			delete(open, e.Hold)
-			l := lines[key]
-			lines[key] = summaryLine{l.count + 1, max(l.longest, e.Elapsed)}
-		}
+// Summary counts the holds of a run: who waited for what, how often, the longest
+// time, how the holds were kept and how they ended. It grows with the number of
+// different lines, not of events. Make one with NewSummary.
+type Summary struct {
+	open  map[uint64]summaryKey
+	lines map[summaryKey]summaryLine
+}
+
+// NewSummary returns an empty Summary.
+func NewSummary() *Summary {
+	return &Summary{open: map[uint64]summaryKey{}, lines: map[summaryKey]summaryLine{}}
+}
+
+// Add counts an event. Those that are not about a hold are ignored.
+func (s *Summary) Add(e event.Event) {
+	key := summaryKey{edgeOf(e), e.Way, e.End}
+	switch e.Type {
+	case event.HoldBegan:
+		key.end = ""
+		s.open[e.Hold] = key
+	case event.HoldEnded:
+		delete(s.open, e.Hold)
+		l := s.lines[key]
+		s.lines[key] = summaryLine{l.count + 1, max(l.longest, e.Elapsed)}
 	}
-	for _, key := range open {
+}
+
+// String returns the table, which fits 80 columns; it is empty when there were
+// no holds. Holds that have not ended are shown as "waiting", without a time.
+func (s *Summary) String() string {
+	lines := maps.Clone(s.lines)
+	for _, key := range s.open {
 		lines[key] = summaryLine{count: lines[key].count + 1}
 	}
 	if len(lines) == 0 {

@@ -118,14 +118,11 @@ func (u *upFlags) run(cmd *cobra.Command, plan *compose.Plan, state *process.Sta
 		return err
 	}
 	printer := tui.NewPrinter(u.printing(cmd, plan))
-	var holds []event.Event
+	summary := tui.NewSummary()
 	var failed error // the first error of printer or record
 	bus := event.NewBus(func(e event.Event) {
-		if e.Type == event.HoldBegan || e.Type == event.HoldEnded {
-			holds = append(holds, e)
-		}
-		failed = errors.Join(failed, record.write(e))
-		if err := printer.Print(e); err != nil && failed == nil {
+		summary.Add(e)
+		if err := errors.Join(record.write(e), printer.Print(e)); err != nil && failed == nil {
 			failed = err
 		}
 	})
@@ -139,8 +136,8 @@ func (u *upFlags) run(cmd *cobra.Command, plan *compose.Plan, state *process.Sta
 	code, err := supervisor.Up(cmd.Context(), plan, u.options(state, bus), control)
 	bus.Close()
 	err = errors.Join(err, printer.Flush(), record.close())
-	if summary := tui.Summary(holds); summary != "" {
-		fmt.Fprint(cmd.ErrOrStderr(), "\n"+summary)
+	if table := summary.String(); table != "" {
+		fmt.Fprint(cmd.ErrOrStderr(), "\n"+table)
 	}
 	if err != nil {
 		return err
