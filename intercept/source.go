@@ -81,7 +81,7 @@ func (s *source) receive() {
 		case !ok:
 			return
 		default:
-			s.rate.count(s.fd, time.Now)
+			s.rate.count(s.fd, n.PID, time.Now)
 			s.handle(&n)
 		}
 	}
@@ -239,13 +239,15 @@ func (s *source) connect(n *seccomp.Notification, sock *linux.Socket, asked, tar
 	s.step(registry.Connect{ID: s.lastID, Client: s.instance.Name, Target: target})
 }
 
-// rate switches the synchronous hand-over off under load, where it would pull
-// every caller to one CPU.
+// rate switches the synchronous hand-over off while several threads call often:
+// it would pull all of them to one CPU. A single thread is there anyway.
 type rate struct {
 	enabled bool
 	on      bool
 	n       int
 	since   time.Time
+	caller  uint32 // the first of this window
+	several bool   // there were others
 }
 
 const (
@@ -253,19 +255,20 @@ const (
 	rateLimit  = 5000 // notifications a second
 )
 
-func (r *rate) count(fd *seccomp.NotifyFD, now func() time.Time) {
+func (r *rate) count(fd *seccomp.NotifyFD, caller uint32, now func() time.Time) {
+	r.several = r.several || caller != r.caller
 	if r.n++; !r.enabled || r.n%rateWindow != 1 {
 		return
 	}
 	t := now()
-	light := t.Sub(r.since) > rateWindow*time.Second/rateLimit
-	r.since = t
-	if light == r.on {
+	sync := !r.several || t.Sub(r.since) > rateWindow*time.Second/rateLimit
+	r.since, r.caller, r.several = t, caller, false
+	if sync == r.on {
 		return
 	}
-	if fd.SetSyncWakeUp(light) != nil {
+	if fd.SetSyncWakeUp(sync) != nil {
 		r.enabled = false // before Linux 6.6
 		return
 	}
-	r.on = light
+	r.on = sync
 }
