@@ -20,8 +20,8 @@ import (
 type source struct {
 	*Interceptor
 	instance *instance
-	wake     *linux.Event // ends its wait
 	fd       *seccomp.NotifyFD
+	tid      chan int       // its thread, once
 	stop     chan struct{}  // closed when it is to end
 	ended    chan struct{}  // closed when it has
 	waits    sync.WaitGroup // connects that upall waits for
@@ -30,13 +30,12 @@ type source struct {
 }
 
 func (i *Interceptor) openSource(n *instance, fd *seccomp.NotifyFD) error {
-	wake, err := linux.NewEvent()
-	if err != nil {
+	if err := seccomp.CatchInterrupts(); err != nil {
 		return err
 	}
 	s := &source{
-		Interceptor: i, instance: n, fd: fd, wake: wake,
-		stop: make(chan struct{}), ended: make(chan struct{}),
+		Interceptor: i, instance: n, fd: fd,
+		tid: make(chan int, 1), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.rate.enabled = !i.disabled.Has(linux.SyncWakeUp)
 	i.sources[s] = struct{}{}
@@ -48,41 +47,44 @@ func (i *Interceptor) openSource(n *instance, fd *seccomp.NotifyFD) error {
 func (i *Interceptor) closeSource(s *source) {
 	delete(i.sources, s)
 	close(s.stop)
-	i.logIf("stop a source", s.wake.Set())
+	tid := <-s.tid
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
 	for running := true; running; {
+		_ = seccomp.Interrupt(tid) // it fails when the thread has ended
 		select {
 		case f := <-i.inputs:
 			f() // the source may be about to hand something over
+		case <-again.C:
 		case <-s.ended:
 			running = false
 		}
 	}
 	s.waits.Wait()
-	i.logIf("close a source", errors.Join(s.fd.Close(), s.wake.Close()))
+	i.logIf("close a source", s.fd.Close())
 }
 
 // receive serves notifications until the source is stopped or of no more use.
-// On a thread of its own it is woken sooner.
+// On a thread of its own it is woken sooner. The thread ends with it, lest an
+// interrupt that comes late hits somebody else's call.
 func (s *source) receive() {
 	defer close(s.ended)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // for good
+	s.tid <- unix.Gettid()
 	var n seccomp.Notification
-	for {
-		ok, err := s.fd.Wait(s.wake)
-		if err == nil && ok {
-			err = s.fd.Receive(&n)
-		}
-		switch {
-		case errors.Is(err, seccomp.ErrInterrupted), errors.Is(err, seccomp.ErrGone):
-		case err != nil:
-			s.log.Error("receive notifications", "instance", s.instance.Name, "error", err)
-			return
-		case !ok:
-			return
-		default:
+	for !s.isStopped() {
+		switch err := s.fd.Receive(&n); {
+		case err == nil:
 			s.rate.count(s.fd, n.PID, time.Now)
 			s.handle(&n)
+		case errors.Is(err, seccomp.ErrInterrupted):
+		case errors.Is(err, seccomp.ErrGone):
+			if s.fd.IsDone() {
+				return
+			}
+		default:
+			s.log.Error("receive notifications", "instance", s.instance.Name, "error", err)
+			return
 		}
 	}
 }

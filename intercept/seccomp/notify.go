@@ -79,28 +79,8 @@ func NewNotifyFD(fd *linux.FD) *NotifyFD { return &NotifyFD{fd} }
 // Close gives the descriptor up.
 func (n *NotifyFD) Close() error { return n.fd.Close() }
 
-// Wait waits for a notification. ok is false when stop is set, or when no task
-// under this filter is left; then there will be none. A wait in Receive could
-// not be ended: signals restart it.
-func (n *NotifyFD) Wait(stop *linux.Event) (ok bool, err error) {
-	fds := [2]unix.PollFd{{Fd: int32(n.fd.Int()), Events: unix.POLLIN}, {Fd: int32(stop.Int()), Events: unix.POLLIN}}
-	for {
-		_, err := unix.Poll(fds[:], -1)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return false, os.NewSyscallError("poll notifyFD", err)
-		case fds[1].Revents != 0:
-			return false, nil
-		default:
-			// POLLHUP comes alone: the last task can have no call that waits.
-			return fds[0].Revents&unix.POLLIN != 0, nil
-		}
-	}
-}
-
 // Receive waits for a notification and stores it in *to. Errors:
-//   - ErrInterrupted: a signal came in, nothing was received;
+//   - ErrInterrupted: see Interrupt; nothing was received;
 //   - ErrGone: a caller gave up in the meantime, or (Linux 6.11) no task under
 //     this filter is left;
 //   - anything else: this NotifyFD is of no more use.
@@ -116,6 +96,14 @@ func (n *NotifyFD) Receive(to *Notification) error {
 		return ErrGone
 	}
 	return os.NewSyscallError("receive notification", errno)
+}
+
+// IsDone tells whether no task under this filter is left, as Receive tells by
+// itself from Linux 6.11 on, with ErrGone.
+func (n *NotifyFD) IsDone() bool {
+	fds := [1]unix.PollFd{{Fd: int32(n.fd.Int())}}
+	_, err := unix.Poll(fds[:], 0)
+	return err == nil && fds[0].Revents&(unix.POLLHUP|unix.POLLNVAL) != 0
 }
 
 // Continue lets the kernel perform the call as if there were no filter.
