@@ -158,6 +158,9 @@ func (h *hold) from() netip.AddrPort {
 // its like come together, so they too wait for room. Any other SYN without a hold
 // is let go: it is of another upall.
 func (i *Interceptor) arrived(p park.Packet) {
+	if !i.space.open(i) { // another upall's SYN may come before we have parked any
+		return
+	}
 	at := ends{p.Src, p.Dst}
 	if h := i.space.parked[at]; h != nil {
 		h.packet = p.ID
