@@ -114,8 +114,8 @@ func (s *source) handle(n *seccomp.Notification) {
 		s.proceed(n.ID)
 		return
 	}
-	call := *n
 	if int(n.Nr) == unix.SYS_BIND {
+		call := *n
 		s.handOver(call.ID, func() { s.bind(&call, target, family) })
 		return
 	}
@@ -124,6 +124,12 @@ func (s *source) handle(n *seccomp.Notification) {
 		s.proceed(n.ID)
 		return
 	}
+	s.ask(*n, target, family, found)
+}
+
+// ask has the loop decide on a connect. It is apart from handle so that the copy
+// of the call is made only here: the fast path allocates nothing.
+func (s *source) ask(call seccomp.Notification, target netip.AddrPort, family int, found route) {
 	sock := s.socket(&call, func(sock *linux.Socket) bool {
 		return sock.IsTCP() && sock.Family == family && sock.IsUnconnected()
 	})

@@ -42,9 +42,6 @@ type State string
 const (
 	Created    State = "created"
 	Starting   State = "starting"
-	Waiting    State = "waiting"
-	Up         State = "listening"
-	IsReady    State = "ready"
 	Restarting State = "restarting"
 	Exited     State = "exited"
 	Failed     State = "failed"
