@@ -92,7 +92,7 @@ func (i *Interceptor) queueEarly(h *hold) {
 	h.way = event.Early
 	h.noteCookie()
 	if int(h.call.Nr) == unix.SYS_CONNECT {
-		i.redirect(h, i.real(h.target))
+		i.connectFor(h, i.real(h.target))
 	} else {
 		i.perform(h) // it sends data too
 	}

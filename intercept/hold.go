@@ -62,7 +62,7 @@ func (i *Interceptor) pass(id uint64) {
 // right, else upall does on the duplicate.
 func (i *Interceptor) perform(h *hold) {
 	if actual := i.real(h.target); actual != h.asked {
-		i.redirect(h, actual)
+		i.connectFor(h, actual)
 		return
 	}
 	h.source.proceed(h.call.ID)
@@ -203,7 +203,7 @@ func (i *Interceptor) releaseKept(h *hold) {
 	if h.sock = s.socket(&h.call, (*linux.Socket).IsTCP); h.sock == nil {
 		return // answered there
 	}
-	i.redirect(h, actual)
+	i.connectFor(h, actual)
 	i.discardOf(h)
 }
 

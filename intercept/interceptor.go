@@ -159,12 +159,6 @@ func (i *Interceptor) Answer(name string) {
 	i.do(func() { i.answerKept(name) })
 }
 
-// Waiting returns for how many connects the instance waits.
-func (i *Interceptor) Waiting(name string) (holds int) {
-	i.do(func() { holds, _ = i.registry.Waiting(name) })
-	return holds
-}
-
 // attach takes a notifyFD that a shim has handed over.
 func (i *Interceptor) attach(state seccomp.State, fd *seccomp.NotifyFD) error {
 	err := errors.New("the interceptor is closed")

@@ -11,10 +11,11 @@ import (
 	"upall/internal/linux"
 )
 
-// redirect connects the client's socket to actual, which is not the address that
-// the client gave. The call is answered with what the connect gives. A parked
-// hold keeps its place: the SYN carries the mark.
-func (i *Interceptor) redirect(h *hold, actual netip.AddrPort) {
+// connectFor connects the client's socket in its place: because actual is not the
+// address that the client gave, or because the moment matters (see releaseKept).
+// The call is answered with what the connect gives. A parked hold keeps its
+// place: the SYN carries the mark.
+func (i *Interceptor) connectFor(h *hold, actual netip.AddrPort) {
 	s, sock := h.source, h.sock
 	if int(h.call.Nr) != unix.SYS_CONNECT { // the target's place was learned during the hold
 		s.reply(h.call.ID, unix.EOPNOTSUPP)
@@ -23,7 +24,7 @@ func (i *Interceptor) redirect(h *hold, actual netip.AddrPort) {
 	blocking := !sock.IsNonblock()
 	if blocking {
 		// The descriptor's file is shared with a client that waits in this call.
-		i.logIf("prepare a redirected connect", sock.SetNonblock(true))
+		i.logIf("prepare a connect for a client", sock.SetNonblock(true))
 	}
 	errno := linux.Errno(sock.Connect(actual), 0)
 	if h.way == event.Parked {
@@ -31,7 +32,7 @@ func (i *Interceptor) redirect(h *hold, actual netip.AddrPort) {
 	}
 	if !blocking || (errno != unix.EINPROGRESS && errno != unix.EALREADY) {
 		if blocking {
-			i.logIf("finish a redirected connect", sock.SetNonblock(false))
+			i.logIf("finish a connect for a client", sock.SetNonblock(false))
 			if errno == unix.EISCONN {
 				errno = 0 // an earlier try of this call, interrupted by a signal, has connected
 			}
@@ -44,7 +45,7 @@ func (i *Interceptor) redirect(h *hold, actual netip.AddrPort) {
 	call := h.call
 	s.waits.Go(func() {
 		errno := awaitConnected(s, call.ID, sock)
-		i.logIf("finish a redirected connect", errors.Join(sock.SetNonblock(false), sock.Close()))
+		i.logIf("finish a connect for a client", errors.Join(sock.SetNonblock(false), sock.Close()))
 		s.reply(call.ID, errno)
 	})
 }
