@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/docker/cli/cli/command"
+	"github.com/docker/cli/cli/flags"
+	"github.com/docker/compose/v5/pkg/api"
+	"github.com/docker/compose/v5/pkg/compose"
+	"github.com/moby/moby/client"
+	"github.com/moby/moby/client/pkg/versions"
+)
+
+// listenerPathAPI is the first version of the engine's API whose engines (23.0
+// and later) give a seccomp profile's listenerPath to the container runtime.
+const listenerPathAPI = "1.42"
+
+// Streams are what commands read and write.
+type Streams struct {
+	In       io.ReadCloser
+	Out, Err io.Writer
+}
+
+// Engine is a connection to a Docker Engine. Make one with Open.
+type Engine struct {
+	cli  *command.DockerCli
+	api  client.APIClient
+	info client.SystemInfoResult
+}
+
+// Open connects to the engine that DOCKER_HOST, DOCKER_CONTEXT or the current
+// Docker context names, as docker does. The error says what to do.
+func Open(ctx context.Context, s Streams) (*Engine, error) {
+	cli, err := newCLI(s)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{cli: cli, api: cli.Client()}
+	if e.info, err = e.api.Info(ctx, client.InfoOptions{}); err != nil {
+		return nil, errors.Join(explain(e.api.DaemonHost(), err), e.api.Close())
+	}
+	return e, nil
+}
+
+func newCLI(s Streams) (*command.DockerCli, error) {
+	cli, err := command.NewDockerCli(command.WithInputStream(s.In), command.WithOutputStream(s.Out), command.WithErrorStream(s.Err))
+	if err != nil {
+		return nil, fmt.Errorf("read Docker's configuration: %w", err)
+	}
+	if err := cli.Initialize(flags.NewClientOptions()); err != nil {
+		return nil, fmt.Errorf("read Docker's configuration: %w", err)
+	}
+	return cli, nil
+}
+
+// explain says why the engine does not answer, and what to do.
+func explain(host string, err error) error {
+	switch {
+	case errors.Is(err, os.ErrPermission) || strings.Contains(err.Error(), "permission denied"):
+		return fmt.Errorf("reach the Docker Engine at %s: permission denied (run upall as root, or join the group docker)", host)
+	case errors.Is(err, os.ErrNotExist) || client.IsErrConnectionFailed(err):
+		return fmt.Errorf("reach the Docker Engine at %s: it does not run there (start it, or set DOCKER_HOST)", host)
+	}
+	return fmt.Errorf("reach the Docker Engine at %s: %w", host, err)
+}
+
+// Close closes the connection.
+func (e *Engine) Close() error { return e.api.Close() }
+
+// Version is the engine's version, as "26.1.5".
+func (e *Engine) Version() string { return e.info.Info.ServerVersion }
+
+// HasListenerPath tells whether the engine hands notifyFDs over by itself.
+// Older ones need the shim in front of the container's program.
+func (e *Engine) HasListenerPath() bool {
+	return versions.GreaterThanOrEqualTo(e.api.ClientVersion(), listenerPathAPI)
+}
+
+// NotLocal says why upall cannot reach the processes of the engine's containers,
+// nil when it can try.
+func (e *Engine) NotLocal() error {
+	host := e.api.DaemonHost()
+	switch {
+	case !strings.HasPrefix(host, "unix://"):
+		return fmt.Errorf("the Docker Engine at %s is not on this machine", host)
+	case strings.Contains(e.info.Info.OperatingSystem, "Docker Desktop"):
+		return errors.New("the containers of Docker Desktop run in a virtual machine")
+	case os.Geteuid() != 0:
+		return errors.New("looking into containers needs root")
+	}
+	return nil
+}
+
+// service makes Compose's implementation on top of an API client.
+func (e *Engine) service(on client.APIClient, options ...compose.Option) (api.Compose, error) {
+	s, err := compose.NewComposeService(&cliWith{e.cli, on}, options...)
+	if err != nil {
+		return nil, fmt.Errorf("prepare Compose: %w", err)
+	}
+	return s, nil
+}
+
+// cliWith is Docker's command line with another API client.
+type cliWith struct {
+	command.Cli
+	api client.APIClient
+}
+
+func (c *cliWith) Client() client.APIClient { return c.api }
