@@ -1,8 +1,6 @@
 package process
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +11,7 @@ import (
 	"syscall"
 
 	"upall/intercept/shim"
+	"upall/internal/lines"
 )
 
 // Program is a running instance: its program and all that descended from it,
@@ -66,8 +65,8 @@ func (p *Program) run(output Output) error {
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
-	p.logs.Go(func() { readLines(stdout, func(l string) { output("stdout", l) }) })
-	p.logs.Go(func() { readLines(stderr, func(l string) { output("stderr", l) }) })
+	p.logs.Go(func() { lines.Read(stdout, func(l string) { output("stdout", l) }) })
+	p.logs.Go(func() { lines.Read(stderr, func(l string) { output("stderr", l) }) })
 	return nil
 }
 
@@ -103,20 +102,4 @@ func (p *Program) Wait() int {
 	_ = p.cmd.Wait() // the exit code tells all
 	_ = p.control.Close()
 	return p.cmd.ProcessState.ExitCode()
-}
-
-// maxLine bounds a line of output, in bytes; a longer one comes in pieces.
-const maxLine = 64 << 10
-
-func readLines(r io.Reader, line func(string)) {
-	b := bufio.NewReaderSize(r, maxLine)
-	for {
-		text, err := b.ReadSlice('\n')
-		if len(text) > 0 {
-			line(string(bytes.TrimSuffix(text, []byte("\n"))))
-		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return
-		}
-	}
 }
