@@ -34,19 +34,19 @@ func holdProgram(script string) {
 	select {}
 }
 
-// lines collects output.
-type lines struct {
+// printed collects output.
+type printed struct {
 	mu   sync.Mutex
 	text []string
 }
 
-func (l *lines) add(stream, line string) {
+func (l *printed) add(stream, line string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text = append(l.text, stream+": "+line)
 }
 
-func (l *lines) has(t *testing.T, want string) {
+func (l *printed) has(t *testing.T, want string) {
 	t.Helper()
 	testenv.Eventually(t, 10*time.Second, func() error {
 		l.mu.Lock()
@@ -58,9 +58,9 @@ func (l *lines) has(t *testing.T, want string) {
 	})
 }
 
-func run(t *testing.T, opts shim.Options, script string) (*Program, *lines) {
+func run(t *testing.T, opts shim.Options, script string) (*Program, *printed) {
 	t.Helper()
-	var out lines
+	var out printed
 	p, err := start(opts, []string{"sh", "-c", script}, os.Environ(), "/", out.add)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestProgramExit(t *testing.T) {
 }
 
 func TestProgramNotFound(t *testing.T) {
-	var out lines
+	var out printed
 	p, err := start(shim.Options{}, []string{"no-such-program"}, os.Environ(), "/", out.add)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestProgramLeavesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			marker := "MARK=" + t.Name()
-			var out lines
+			var out printed
 			p, err := start(shim.Options{}, []string{"sh", "-c", "trap 'exit 0' USR1" + daemons + "while :; do sleep 0.05; done"},
 				append(os.Environ(), marker), "/", out.add)
 			if err != nil {
