@@ -204,7 +204,7 @@ func (s *Sources) shorten(text string) string {
 func explainPath(text string) *FieldError {
 	text = strings.TrimSuffix(oneLine(text), ": invalid compose project")
 	text = strings.TrimPrefix(text, "service volume ")
-	// compose-go 2.16.2 has the attribute and the service in each other's place.
+	// compose-go has the attribute and the service in each other's place.
 	if m := regexp.MustCompile(`^services\.(scale|deploy\.replicas): can't set container_name and (\S+) as `).FindStringSubmatch(text); m != nil {
 		return fieldErrorf("services."+m[2]+".container_name", "cannot be set together with %s above 1, for it must be unique", m[1])
 	}

@@ -59,7 +59,7 @@ func TestLoadErrors(t *testing.T) {
 		},
 		{
 			name: "included syntax", files: map[string]string{"compose.yaml": "include: [sub/compose.yaml]\n" + web, "sub/compose.yaml": "services: [\n"},
-			want: "sub/compose.yaml:1: while parsing a flow node at line 1: did not find expected node content",
+			want: "sub/compose.yaml:2: did not find expected node content (while parsing a flow node)",
 		},
 		{
 			name: "include cycle", files: map[string]string{"compose.yaml": "include: [b.yaml]\n" + web, "b.yaml": "include: [compose.yaml]\n"},

@@ -15,9 +15,7 @@ import (
 func hostNames(config types.ServiceConfig) ([]string, error) {
 	path := "services." + config.Name
 	names := &nameList{}
-	if hasServiceName(config) {
-		names.add(path, config.Name)
-	}
+	names.add(path, config.Name)
 	if config.GetScale() == 1 {
 		names.add(path+".container_name", config.ContainerName)
 	}
@@ -57,17 +55,6 @@ func checkName(path, name string) error {
 		return fieldErrorf(path, "%q is no host name", name)
 	}
 	return nil
-}
-
-// hasServiceName: use_service_name_alias: false on every network takes the
-// service's name away.
-func hasServiceName(config types.ServiceConfig) bool {
-	for _, network := range config.Networks {
-		if network.ServiceNameAliasEnabled() {
-			return true
-		}
-	}
-	return len(config.Networks) == 0
 }
 
 // linkNames lists the aliases of links ("db:database").

@@ -51,10 +51,21 @@ func (s *Sources) add(path string, content []byte) error {
 	return nil
 }
 
-// yamlReason takes the parser's prefix off a message and finds its line: the
-// last one named, where the parser stopped understanding.
+// yamlReason takes the parser's layout off a message and finds its line: the
+// last one named, where the parser stopped understanding. There are two
+// layouts, "go-yaml load error in scanner (while ...) at L4.C3-L5.C1: why" and
+// "yaml: construct errors: line 4: why".
 func yamlReason(text string) (reason string, line int) {
 	reason = oneLine(text)
+	if m := regexp.MustCompile(`^go-yaml load error in \w+(?: \((.*?)\))? at (\S+|<unknown position>): (.*)$`).FindStringSubmatch(reason); m != nil {
+		if lines := regexp.MustCompile(`L(\d+)`).FindAllStringSubmatch(m[2], -1); len(lines) > 0 {
+			line, _ = strconv.Atoi(lines[len(lines)-1][1]) // digits; too many of them are no line
+		}
+		if m[1] != "" {
+			return m[3] + " (" + m[1] + ")", line
+		}
+		return m[3], line
+	}
 	for _, prefix := range []string{"yaml: ", "construct errors: "} {
 		reason = strings.TrimPrefix(reason, prefix)
 	}
