@@ -19,16 +19,6 @@ type Filter struct {
 	AllowIOURing bool
 }
 
-// msgFastOpen is MSG_FASTOPEN of sendto(2): the send connects.
-const msgFastOpen = 0x20000000
-
-// connectLengths are masks that match the address lengths 16 to 109: all that
-// an IPv4 or IPv6 address can have below 110, the length of a whole sockaddr_un.
-// One rule may compare an argument once only, hence powers of two.
-var connectLengths = []struct{ mask, value uint64 }{
-	{^uint64(15), 16}, {^uint64(31), 32}, {^uint64(31), 64}, {^uint64(7), 96}, {^uint64(3), 104}, {^uint64(1), 108},
-}
-
 // Compile returns the filter as an array of struct sock_filter (seccomp(2)) in
 // the byte order of this machine. Calls of other architectures pass.
 func (f Filter) Compile() ([]byte, error) {
@@ -40,46 +30,40 @@ func (f Filter) Compile() ([]byte, error) {
 	if err := filter.SetBadArchAction(libseccomp.ActAllow); err != nil {
 		return nil, fmt.Errorf("set action for other architectures: %w", err)
 	}
-	for _, r := range f.rules() {
-		call, err := libseccomp.GetSyscallFromName(r.call)
-		if err != nil {
-			return nil, fmt.Errorf("look up system call %s: %w", r.call, err)
-		}
-		if err := filter.AddRuleConditional(call, r.action, r.when); err != nil {
-			return nil, fmt.Errorf("add rule for %s: %w", r.call, err)
+	for _, r := range f.Rules() {
+		if err := add(filter, r); err != nil {
+			return nil, err
 		}
 	}
 	return export(filter)
 }
 
-type rule struct {
-	call   string
-	action libseccomp.ScmpAction
-	when   []libseccomp.ScmpCondition
+func add(filter *libseccomp.ScmpFilter, r Rule) error {
+	if r.Action == Pass {
+		return nil // the filter's default, which libseccomp wants no rule for
+	}
+	call, err := libseccomp.GetSyscallFromName(r.Call)
+	if err != nil {
+		return fmt.Errorf("look up system call %s: %w", r.Call, err)
+	}
+	action := libseccomp.ActNotify
+	if r.Action == NoSys {
+		action = libseccomp.ActErrno.SetReturnCode(int16(unix.ENOSYS))
+	}
+	if err := filter.AddRuleConditional(call, action, conditions(r.When)); err != nil {
+		return fmt.Errorf("add rule for %s: %w", r.Call, err)
+	}
+	return nil
 }
 
-func (f Filter) rules() []rule {
-	notify := libseccomp.ActNotify
-	rules := []rule{
-		{"listen", notify, nil},
-		{"connect", notify, []libseccomp.ScmpCondition{{Argument: 2, Op: libseccomp.CompareGreaterEqual, Operand1: unix.SizeofSockaddrUnix + 1}}},
-		{"sendto", notify, hasFlag(3)},
-		{"sendmsg", notify, hasFlag(2)},
+func conditions(c *Condition) []libseccomp.ScmpCondition {
+	switch {
+	case c == nil:
+		return nil
+	case c.Op == AtLeast:
+		return []libseccomp.ScmpCondition{{Argument: c.Arg, Op: libseccomp.CompareGreaterEqual, Operand1: c.Value}}
 	}
-	for _, l := range connectLengths {
-		rules = append(rules, rule{"connect", notify, []libseccomp.ScmpCondition{{Argument: 2, Op: libseccomp.CompareMaskedEqual, Operand1: l.mask, Operand2: l.value}}})
-	}
-	if f.Bind {
-		rules = append(rules, rule{"bind", notify, nil})
-	}
-	if !f.AllowIOURing {
-		rules = append(rules, rule{"io_uring_setup", libseccomp.ActErrno.SetReturnCode(int16(unix.ENOSYS)), nil})
-	}
-	return rules
-}
-
-func hasFlag(arg uint) []libseccomp.ScmpCondition {
-	return []libseccomp.ScmpCondition{{Argument: arg, Op: libseccomp.CompareMaskedEqual, Operand1: msgFastOpen, Operand2: msgFastOpen}}
+	return []libseccomp.ScmpCondition{{Argument: c.Arg, Op: libseccomp.CompareMaskedEqual, Operand1: c.Mask, Operand2: c.Value}}
 }
 
 // export reads the program back through a memory file, the only way out that
