@@ -50,7 +50,7 @@ func holdMany(tb testing.TB, r *Registry, target netip.AddrPort) {
 func listenAndDrain(r *Registry, target netip.AddrPort) {
 	now := epoch.Add(time.Second)
 	r.Step(now, Started{"i0"})
-	r.Step(now, Listened{"i0", target, false})
+	r.Step(now, Listened{Instance: "i0", At: target})
 	for len(r.holds) > 0 {
 		r.Step(now, Take{target, room})
 		r.Next()
@@ -68,7 +68,7 @@ func BenchmarkRegistry10kHolds(b *testing.B) {
 		{"gate", true, func(r *Registry, target netip.AddrPort) {
 			now := epoch.Add(time.Second)
 			r.Step(now, Started{"i0"})
-			r.Step(now, Listened{"i0", target, false})
+			r.Step(now, Listened{Instance: "i0", At: target})
 			r.Step(now, Take{target, math.MaxInt})
 			r.Step(now, Ended{"job", 0, true})
 			listenAndDrain(r, target)
@@ -126,7 +126,7 @@ func BenchmarkRegistryMesh(b *testing.B) {
 func BenchmarkRegistryPass(b *testing.B) {
 	r, target := crowd(false)
 	r.Step(epoch, Started{"i0"})
-	r.Step(epoch, Listened{"i0", target, false})
+	r.Step(epoch, Listened{Instance: "i0", At: target})
 	b.ReportAllocs()
 	for id := uint64(1); b.Loop(); id++ {
 		r.Step(epoch, Connect{id, "i7", target})

@@ -118,19 +118,25 @@ func (c *checker) books() {
 		}
 		n := at[h.target]
 		n.waiting++
-		if !h.target.listening {
-			missed[h.target.owner]++
+		if !h.target.isListening() && h.server != nil {
+			missed[h.server]++
 		}
 		if h.gated {
 			n.gated++
 			gated[h.client]++
 		}
 		at[h.target] = n
-		if h.gated != (!h.client.gate.open && h.client != h.target.owner) {
+		if h.gated != (!h.client.gate.open && h.client != h.server) {
 			c.t.Errorf("hold %d and the gate of %s differ", id, h.client.Name)
 		}
-		if owner := h.target.owner; owner.phase == exited || c.r.endpoints[h.target.at] != h.target {
-			c.t.Errorf("hold %d waits for %s, which is gone", id, owner.Name)
+		if h.server != nil && (h.server.phase == exited || c.r.instances[h.server.Name] != h.server) {
+			c.t.Errorf("hold %d waits for %s, which is gone", id, h.server.Name)
+		}
+		if c.r.endpoints[h.target.at] != h.target || h.target.isListening() && h.server != h.target.listener {
+			c.t.Errorf("hold %d waits at %v, which is not as it says", id, h.target.at)
+		}
+		if e := h.client.edges[h.server]; e == nil || e.holds[h.target] == 0 {
+			c.t.Errorf("hold %d is no part of an edge", id)
 		}
 	}
 	if len(c.holds) != len(c.r.holds) || len(c.r.deadlines) != len(c.r.holds) {

@@ -17,22 +17,24 @@ type edge struct {
 	holds map[*endpoint]int
 }
 
-func (i *instance) join(now time.Time, target *endpoint) {
-	e := i.edges[target.owner]
+// join adds the hold to its client's edge. The edge to nil, one of several, is in
+// no cycle: any of them may end the hold.
+func (h *hold) join() {
+	e := h.client.edges[h.server]
 	if e == nil {
-		e = &edge{began: now, holds: map[*endpoint]int{}}
-		i.edges[target.owner] = e
+		e = &edge{began: h.began, holds: map[*endpoint]int{}}
+		h.client.edges[h.server] = e
 	}
-	e.holds[target]++
+	e.holds[h.target]++
 }
 
-func (i *instance) leave(target *endpoint) {
-	e := i.edges[target.owner]
-	if e.holds[target]--; e.holds[target] == 0 {
-		delete(e.holds, target)
+func (h *hold) leave() {
+	e := h.client.edges[h.server]
+	if e.holds[h.target]--; e.holds[h.target] == 0 {
+		delete(e.holds, h.target)
 	}
 	if len(e.holds) == 0 {
-		delete(i.edges, target.owner)
+		delete(h.client.edges, h.server)
 	}
 }
 
@@ -40,14 +42,14 @@ func (i *instance) leave(target *endpoint) {
 // queue or serve probe, which no cycle can keep from ending.
 func (e *edge) needsListen() bool {
 	for at := range e.holds {
-		if !at.listening {
+		if !at.isListening() {
 			return true
 		}
 	}
 	return false
 }
 
-func (h *hold) needsListen() bool { return !h.target.listening && h.client != h.target.owner }
+func (h *hold) needsListen() bool { return !h.target.isListening() && h.client != h.server }
 
 // wait is that client cannot go on before server has done something: listen, or,
 // with gate, end as a job.
@@ -62,14 +64,14 @@ func (w wait) includes(h *hold) bool {
 	if w.gate {
 		return h.client == w.client && h.gated
 	}
-	return h.client == w.client && h.target.owner == w.server && h.needsListen()
+	return h.client == w.client && h.server == w.server && h.needsListen()
 }
 
 // waits returns what i waits for, by the server's name.
 func (r *Registry) waits(i *instance) []wait {
 	var ws []wait
 	for server, e := range i.edges {
-		if server != i && e.needsListen() {
+		if server != nil && server != i && e.needsListen() {
 			ws = append(ws, wait{client: i, server: server, began: e.began})
 		}
 	}

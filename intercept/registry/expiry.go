@@ -19,7 +19,7 @@ func (r *Registry) expire(now time.Time) {
 			r.breakCycle(now, cycle)
 			continue
 		}
-		r.timeOut(now, h, fmt.Sprintf("hold timeout of %v: %s", h.client.HoldTimeout, h.cause()))
+		r.timeOut(now, h, fmt.Sprintf("hold timeout of %v: %s", h.client.HoldTimeout, r.cause(h)))
 	}
 }
 
@@ -27,7 +27,7 @@ func (r *Registry) expire(now time.Time) {
 func (r *Registry) breakCycle(now time.Time, cycle []wait) {
 	victim := youngest(cycle)
 	for _, h := range matching(victim.client.holds, victim.includes) {
-		r.timeOut(now, h, fmt.Sprintf("cycle of %s: %s", strings.Join(members(cycle), ", "), h.cause()))
+		r.timeOut(now, h, fmt.Sprintf("cycle of %s: %s", strings.Join(members(cycle), ", "), r.cause(h)))
 	}
 	for _, w := range cycle {
 		for _, h := range matching(w.client.holds, w.includes) {
@@ -48,7 +48,7 @@ func (r *Registry) breakCycle(now time.Time, cycle []wait) {
 func (r *Registry) timeOut(now time.Time, h *hold, cause string) {
 	r.finish(now, h)
 	elapsed := now.Sub(h.began)
-	if !h.gated && h.target.listening {
+	if !h.gated && h.target.isListening() {
 		r.emit(Release{h.id, "the hold timeout is over, and it listens", elapsed})
 	} else {
 		r.emit(Expire{h.id, cause, elapsed})

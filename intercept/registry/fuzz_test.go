@@ -42,6 +42,14 @@ func fuzzed() []Instance {
 	for n := range is {
 		is[n].Addrs = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), netip.AddrFrom4([4]byte{10, 0, 1, byte(n)})}
 	}
+	// Some share a network namespace, and two another, one of which declares a port.
+	lo, pod := netip.MustParseAddr("::1%pod"), netip.MustParseAddr("::1%two")
+	for _, n := range []int{0, 3, 4} {
+		is[n].Addrs = []netip.Addr{netip.MustParseAddr("10.0.2.1"), lo}
+	}
+	for _, n := range []int{6, 7} {
+		is[n].Addrs = append(is[n].Addrs, pod)
+	}
 	return is
 }
 
@@ -68,7 +76,7 @@ func play(t *testing.T, data []byte) (lines []string) {
 		} else {
 			now = now.Add([]time.Duration{0, 0, 1, time.Millisecond, time.Second, 3 * time.Second, 11 * time.Second}[pause%8])
 		}
-		if op%9 == 4 {
+		if op%10 == 4 {
 			lastID++
 		}
 		step(fuzzedInput(is, op, arg, lastID))
@@ -89,6 +97,12 @@ func play(t *testing.T, data []byte) (lines []string) {
 	if len(r.endpoints) > 0 {
 		t.Errorf("%d endpoints are left of ended instances", len(r.endpoints))
 	}
+	for _, i := range is {
+		step(Removed{i.Name})
+	}
+	if len(r.byAddr) > 0 || len(r.order) > 1 {
+		t.Errorf("%d addresses and %d instances are left", len(r.byAddr), len(r.order))
+	}
 	return lines
 }
 
@@ -103,24 +117,26 @@ func timeOfNext(r *Registry, now time.Time) time.Time {
 // the high half what depends on op.
 func fuzzedInput(is []Instance, op, arg byte, lastID uint64) Input {
 	i, high := is[int(arg)%len(is)], int(arg>>4)
-	at := netip.AddrPortFrom(i.Addrs[high%2], uint16(high/2%3+1))
-	switch op % 9 {
+	at := netip.AddrPortFrom(i.Addrs[high%len(i.Addrs)], uint16(high/2%3+1))
+	switch op % 10 {
 	case 0:
 		return Started{i.Name}
 	case 1:
 		return Ended{i.Name, high & 1, high&2 != 0}
 	case 2:
-		return Listened{i.Name, netip.AddrPortFrom(netip.IPv4Unspecified(), at.Port()), high&8 != 0}
+		return Listened{Instance: i.Name, At: netip.AddrPortFrom(netip.IPv4Unspecified(), at.Port()), Probe: high&8 != 0}
 	case 3:
-		return Listened{i.Name, at, high&8 != 0}
+		return Listened{Instance: i.Name, At: at, Probe: high&8 != 0}
 	case 4:
-		return Connect{lastID, is[int(op/9)%len(is)].Name, at}
+		return Connect{lastID, is[int(op/10)%len(is)].Name, at}
 	case 5:
 		return Take{at, int(op / 9)}
 	case 6:
 		return Served{at}
 	case 7:
 		return Gone{lastID - min(lastID, uint64(arg))}
+	case 9:
+		return Removed{i.Name}
 	default:
 		return Tick{}
 	}

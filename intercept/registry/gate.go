@@ -73,14 +73,32 @@ func (r *Registry) jobChanged(now time.Time, job string) {
 // ungate lets the holds of a client whose gate has opened wait for their targets
 // alone.
 func (r *Registry) ungate(client *instance) {
-	client.gated = 0
 	for _, h := range matching(client.holds, func(h *hold) bool { return h.gated }) {
-		h.gated = false
-		e := h.target
+		r.setGated(h, false)
+	}
+}
+
+// isGatedFor tells whether the gate is in the way to server. It is a condition on
+// what others have done, not on the client itself.
+func (i *instance) isGatedFor(server *instance) bool { return !i.gate.open && i != server }
+
+func (h *hold) isGated() bool { return h.client.isGatedFor(h.server) }
+
+// setGated changes whether the hold waits for its client's gate.
+func (r *Registry) setGated(h *hold, gated bool) {
+	e := h.target
+	h.gated = gated
+	if gated {
+		e.gated++
+		if h.client.gated++; h.client.gated == 1 {
+			h.client.gatedSince = h.began
+		}
+	} else {
 		e.gated--
+		h.client.gated--
 		if e.serving && e.queued() == 1 {
 			r.emit(Drain{e.at})
 		}
-		r.publish(e)
 	}
+	r.publish(e)
 }

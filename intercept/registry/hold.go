@@ -10,7 +10,7 @@ import (
 func (r *Registry) endpoint(at netip.AddrPort) *endpoint {
 	e := r.endpoints[at]
 	if e == nil {
-		e = &endpoint{at: at, owner: r.byAddr[at.Addr()]}
+		e = &endpoint{at: at}
 		r.endpoints[at] = e
 	}
 	return e
@@ -20,81 +20,48 @@ func (r *Registry) endpoint(at netip.AddrPort) *endpoint {
 func (e *endpoint) queued() int { return e.waiting - e.gated }
 
 func (r *Registry) connect(now time.Time, in Connect) {
-	client, server := r.instances[in.Client], r.byAddr[in.Target.Addr()]
-	if client == nil || server == nil || client.NoHold || (client == server && !client.HoldSelf) {
+	client := r.instances[in.Client]
+	if client == nil || len(r.byAddr[in.Target.Addr()]) == 0 || client.NoHold {
 		r.emit(Pass{in.ID})
 		return
 	}
-	// A gate is a condition on what others have done, not on the client itself.
-	gated := !client.gate.open && client != server
-	if gated && client.gate.failed {
-		r.emit(Refuse{ID: in.ID, Cause: client.gate.cause})
-		return
-	}
+	server, lost := r.server(client, in.Target)
+	gated := client.isGatedFor(server)
 	known := r.endpoints[in.Target]
-	if known == nil || !known.listening {
-		if cause, lost := server.isLost(in.Target); lost {
-			r.emit(Refuse{ID: in.ID, Cause: cause})
-			return
-		}
-	}
-	if !gated && known != nil && known.open {
-		r.emit(Pass{in.ID})
-		return
-	}
-	r.hold(now, &hold{
-		id: in.ID, client: client, target: r.endpoint(in.Target), gated: gated,
-		began: now, deadline: now.Add(client.HoldTimeout),
-	})
-}
-
-// isLost tells whether at, which does not listen, is not to be waited for.
-func (i *instance) isLost(at netip.AddrPort) (cause string, lost bool) {
 	switch {
-	case i.phase == exited:
-		return i.exitCause(), true
-	case i.settled && i.phase == running:
-		return i.portCause(at), true
-	}
-	return "", false
-}
-
-// cause says what the hold waits for.
-func (h *hold) cause() string {
-	e := h.target
-	switch name := fmt.Sprintf("%s:%d", e.owner.Service, e.at.Port()); {
-	case h.gated:
-		return h.client.gate.cause
-	case e.owner.phase == created:
-		return e.owner.Service + " has not started"
-	case e.owner.phase == restarting:
-		return e.owner.Service + " restarts"
-	case !e.listening:
-		return name + " does not listen yet"
-	case !e.serving:
-		return name + " listens but does not serve yet"
+	case client == server && !client.HoldSelf:
+		r.emit(Pass{in.ID})
+	case gated && client.gate.failed:
+		r.emit(Refuse{ID: in.ID, Cause: client.gate.cause})
+	case lost != "":
+		r.emit(Refuse{ID: in.ID, Cause: lost})
+	case !gated && known != nil && known.open:
+		r.emit(Pass{in.ID})
 	default:
-		return name + " has others waiting before"
+		r.hold(now, &hold{
+			id: in.ID, client: client, server: server, target: r.endpoint(in.Target), gated: gated,
+			began: now, deadline: now.Add(client.HoldTimeout),
+		})
 	}
 }
 
 func (r *Registry) hold(now time.Time, h *hold) {
 	e := h.target
-	r.emit(Hold{h.id, h.client.Name, e.at, e.owner.Name, h.cause()})
+	server := h.server
+	if server == nil {
+		server = r.prospects(h.client, e.at)[0]
+	}
+	r.emit(Hold{h.id, h.client.Name, e.at, server.Name, r.cause(h)})
 	r.holds[h.id], h.client.holds[h.id] = h, h
 	heap.Push(&r.deadlines, h)
 	e.waiters = append(e.waiters, h)
 	e.waiting++
-	if !e.listening {
-		e.owner.missed++
-	}
+	h.miss(1)
 	if h.gated {
-		e.gated++
-		if h.client.gated++; h.client.gated == 1 {
-			h.client.gatedSince = now
-		}
+		h.gated = false
+		r.setGated(h, true)
 	}
-	h.client.join(now, e)
+	h.join()
 	if h.needsListen() || h.gated {
 		r.watchCycles(now)
 	}
@@ -119,15 +86,13 @@ func (r *Registry) finish(now time.Time, h *hold) {
 	delete(r.holds, h.id)
 	delete(h.client.holds, h.id)
 	heap.Remove(&r.deadlines, h.place)
-	h.client.leave(h.target)
+	h.leave()
 	e := h.target
-	if e.owner != h.client {
+	if h.server != h.client {
 		h.client.heldUntil = now
 	}
 	e.waiting--
-	if !e.listening {
-		e.owner.missed--
-	}
+	h.miss(-1)
 	if h.gated {
 		e.gated--
 		h.client.gated--
@@ -155,7 +120,7 @@ func (r *Registry) take(now time.Time, in Take) {
 	if e == nil || !e.serving {
 		return
 	}
-	cause := fmt.Sprintf("%s:%d listens", e.owner.Service, e.at.Port())
+	cause := fmt.Sprintf("%s:%d listens", e.listener.Service, e.at.Port())
 	waiters := e.waiters
 	e.waiters = nil // finish leaves them alone
 	var gated []*hold

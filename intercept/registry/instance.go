@@ -18,6 +18,10 @@ func (r *Registry) start(now time.Time, in Started) {
 	i.phase, i.started, i.heldUntil = running, now, time.Time{}
 	i.ready, i.settled, i.settledTold = false, false, false
 	r.openGate(i)
+	r.reconsider(now, i)
+	if len(i.Ports) > 0 {
+		r.checkReady(now, i) // others of its namespace may serve them
+	}
 	r.jobChanged(now, i.Service)
 }
 
@@ -30,10 +34,8 @@ func (r *Registry) end(now time.Time, in Ended) {
 	i.code, i.phase = in.Code, restarting
 	if in.Final {
 		i.phase = exited
-		for _, h := range matching(r.holds, func(h *hold) bool { return h.target.owner == i }) {
-			r.refuse(now, h, i.exitCause())
-		}
 	}
+	r.reconsider(now, i)
 	r.jobChanged(now, i.Service)
 }
 
@@ -43,25 +45,24 @@ func (r *Registry) close(now time.Time, i *instance) {
 	for _, h := range matching(i.holds, func(*hold) bool { return true }) {
 		r.cancel(now, h)
 	}
+	clear(i.listeners)
+	i.newest = time.Time{}
 	var own []*endpoint
 	for _, e := range r.endpoints {
-		if e.owner == i {
+		if e.listener == i {
 			own = append(own, e)
 		}
 	}
 	slices.SortFunc(own, func(a, b *endpoint) int { return a.at.Compare(b.at) })
 	for _, e := range own {
-		if e.listening {
-			i.missed += e.waiting
-		}
-		e.listening, e.serving = false, false
+		other := r.otherListener(e, i)
+		e.serving = e.serving && other != nil
+		r.setListener(e, other)
 		if e.waiting > 0 {
 			r.watchCycles(now)
 		}
 		r.publish(e)
 	}
-	clear(i.listeners)
-	i.newest = time.Time{}
 }
 
 func (r *Registry) listen(now time.Time, in Listened) {
@@ -70,28 +71,32 @@ func (r *Registry) listen(now time.Time, in Listened) {
 		return
 	}
 	i.newest = now
-	i.listeners[in.At] = struct{}{}
+	l := listener{in.At, in.V6Only}
+	i.listeners[l] = struct{}{}
 	for _, a := range i.Addrs {
-		if !in.At.Addr().IsUnspecified() && in.At.Addr() != a {
+		if !l.covers(a) {
 			continue
 		}
 		e := r.endpoint(netip.AddrPortFrom(a, in.At.Port()))
-		if e.listening {
+		if e.listener == i {
 			continue // a second listener, or listen(2) again
 		}
-		e.listening = true
-		i.missed -= e.waiting
-		if in.Probe {
+		before := e.listener
+		r.setListener(e, i)
+		switch {
+		case before != nil && e.serving: // the port was free for it, so the other has closed
+			r.publish(e)
+		case in.Probe:
 			r.emit(Probe{e.at})
-			continue
+		default:
+			r.serve(now, e.at)
 		}
-		r.serve(now, e.at)
 	}
 }
 
 func (r *Registry) serve(now time.Time, at netip.AddrPort) {
 	e := r.endpoints[at]
-	if e == nil || !e.listening || e.serving {
+	if e == nil || !e.isListening() || e.serving {
 		return
 	}
 	e.serving = true
@@ -99,13 +104,17 @@ func (r *Registry) serve(now time.Time, at netip.AddrPort) {
 		r.emit(Drain{at})
 	}
 	r.publish(e)
-	r.checkReady(now, e.owner)
+	for _, m := range r.byAddr[at.Addr()] {
+		if m.phase == running && (m.declares(at.Port()) || m == e.listener) {
+			r.checkReady(now, m)
+		}
+	}
 }
 
 // publish tells a change of the endpoint's openness to the fast path, and
 // forgets an endpoint that nothing is to be known of any more.
 func (r *Registry) publish(e *endpoint) {
-	if !e.listening && e.waiting == 0 {
+	if !e.isListening() && e.waiting == 0 {
 		delete(r.endpoints, e.at)
 	}
 	open := e.serving && e.queued() == 0
@@ -121,21 +130,36 @@ func (r *Registry) publish(e *endpoint) {
 }
 
 func (r *Registry) checkReady(now time.Time, i *instance) {
-	if i.ready || !r.servesDeclared(i) {
+	if i.ready || !r.serves(i) {
 		return
 	}
 	i.ready = true
 	r.emit(Ready{i.Name, now.Sub(i.started)})
 }
 
-// servesDeclared is asked when one of the instance's listeners serves.
-func (r *Registry) servesDeclared(i *instance) bool {
-	return !slices.ContainsFunc(i.Ports, func(port uint16) bool {
-		return !slices.ContainsFunc(i.Addrs, func(a netip.Addr) bool {
+// serves tells whether the instance serves all its declared ports, or any where
+// it declares none. What listens on the loopback alone does not count for an
+// instance that has other addresses: databases do so while they are set up.
+func (r *Registry) serves(i *instance) bool {
+	reached := slices.DeleteFunc(slices.Clone(i.Addrs), IsLoopback)
+	if len(reached) == 0 {
+		reached = i.Addrs
+	}
+	serving := func(port uint16) bool {
+		return slices.ContainsFunc(reached, func(a netip.Addr) bool {
 			e := r.endpoints[netip.AddrPortFrom(a, port)]
 			return e != nil && e.serving
 		})
-	})
+	}
+	if len(i.Ports) > 0 {
+		return !slices.ContainsFunc(i.Ports, func(port uint16) bool { return !serving(port) })
+	}
+	for l := range i.listeners {
+		if serving(l.at.Port()) {
+			return true
+		}
+	}
+	return false
 }
 
 // settlesAt tells when the start-up window of a running instance ends if
@@ -189,9 +213,7 @@ func (r *Registry) settle(now time.Time) {
 		if quiet, ok := i.quietAt(); !isComplete && (!ok || quiet.After(now)) {
 			continue
 		}
-		for _, h := range matching(r.holds, func(h *hold) bool { return h.target.owner == i && !h.target.listening }) {
-			r.refuse(now, h, i.portCause(h.target.at))
-		}
+		r.reconsider(now, i)
 	}
 }
 
@@ -214,10 +236,10 @@ func (i *instance) exitCause() string {
 func (i *instance) portCause(at netip.AddrPort) string {
 	var addrs []string
 	var ports []uint16
-	for _, l := range slices.SortedFunc(maps.Keys(i.listeners), netip.AddrPort.Compare) {
-		ports = append(ports, l.Port())
-		if l.Port() == at.Port() {
-			addrs = append(addrs, l.Addr().String())
+	for _, l := range slices.SortedFunc(maps.Keys(i.listeners), func(a, b listener) int { return a.at.Compare(b.at) }) {
+		ports = append(ports, l.at.Port())
+		if l.at.Port() == at.Port() {
+			addrs = append(addrs, shown(l.at.Addr()))
 		}
 	}
 	switch {

@@ -20,14 +20,19 @@ type (
 		Code     int
 		Final    bool
 	}
-	// Listened says that the instance performed listen(2) on At; an unspecified
-	// address stands for all of its addresses. Probe: its listener may not serve
-	// yet.
+	// Listened says that the instance performed listen(2) on At. The unspecified
+	// address of IPv4 stands for all of its IPv4 addresses, that of IPv6 for all,
+	// or with V6Only for its IPv6 ones; either stands for its loopback too. Probe:
+	// its listener may not serve yet.
 	Listened struct {
 		Instance string
 		At       netip.AddrPort
 		Probe    bool
+		V6Only   bool
 	}
+	// Removed says that the instance is not of the project any more: it is
+	// forgotten.
+	Removed struct{ Instance string }
 	// Served says that the serve probe of At succeeded.
 	Served struct{ At netip.AddrPort }
 	// Connect asks what happens to a connect of the instance. ID is the caller's,
@@ -51,6 +56,7 @@ type (
 func (Started) input()  {}
 func (Ended) input()    {}
 func (Listened) input() {}
+func (Removed) input()  {}
 func (Served) input()   {}
 func (Connect) input()  {}
 func (Gone) input()     {}
@@ -70,7 +76,7 @@ type (
 		ID     uint64
 		Client string
 		Target netip.AddrPort
-		Server string // the target's instance
+		Server string // the target's instance; the first of those that it may be
 		Cause  string // what it waits for
 	}
 	// Release ends the hold, and the connect goes on.

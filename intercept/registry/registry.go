@@ -28,7 +28,7 @@ const Settle = 5 * time.Second
 type Instance struct {
 	Name        string // unique in the project
 	Service     string
-	Addrs       []netip.Addr // all that reach it
+	Addrs       []netip.Addr // all that reach it; others may have the same, see shared
 	Ports       []uint16     // declared TCP ports
 	HoldTimeout time.Duration
 	Jobs        []string // services that must exit with 0 before this one's connects to others go on
@@ -53,33 +53,35 @@ type instance struct {
 	ready       bool
 	settled     bool
 	settledTold bool
-	newest      time.Time                   // of its listeners
-	heldUntil   time.Time                   // when the last hold of it on another ended
-	listeners   map[netip.AddrPort]struct{} // as they were told
-	missed      int                         // how many wait for it to listen
+	newest      time.Time             // of its listeners
+	heldUntil   time.Time             // when the last hold of it on another ended
+	listeners   map[listener]struct{} // as they were told
+	missed      int                   // how many wait for it to listen
 
 	gate       gate
 	holds      map[uint64]*hold    // as the client
-	edges      map[*instance]*edge // as the client, by server
+	edges      map[*instance]*edge // as the client, by server; nil: one of several
 	gated      int                 // of its holds, how many wait for the gate
 	gatedSince time.Time           // since when gated is not 0
 }
 
-// endpoint is a TCP port of an instance while it listens or is waited for.
+// endpoint is a TCP port of an address while it listens or is waited for.
 type endpoint struct {
-	at        netip.AddrPort
-	owner     *instance
-	listening bool
-	serving   bool    // listening, and past its serve probe
-	open      bool    // serving and nobody queues: told with Open
-	waiters   []*hold // oldest first; ended ones are skipped
-	waiting   int     // of those, how many have not ended
-	gated     int     // of those again, how many wait for their client's gate
+	at       netip.AddrPort
+	listener *instance // who listens there, nil for nobody
+	serving  bool      // listening, and past its serve probe
+	open     bool      // serving and nobody queues: told with Open
+	waiters  []*hold   // oldest first; ended ones are skipped
+	waiting  int       // of those, how many have not ended
+	gated    int       // of those again, how many wait for their client's gate
 }
+
+func (e *endpoint) isListening() bool { return e.listener != nil }
 
 type hold struct {
 	id       uint64
 	client   *instance
+	server   *instance // whom it waits for; nil while it may be one of several
 	target   *endpoint
 	began    time.Time
 	deadline time.Time
@@ -92,8 +94,8 @@ type hold struct {
 // Registry is the state machine. Make one with New.
 type Registry struct {
 	instances map[string]*instance
-	order     []*instance // by name
-	byAddr    map[netip.Addr]*instance
+	order     []*instance                // by name
+	byAddr    map[netip.Addr][]*instance // its members, by name
 	endpoints map[netip.AddrPort]*endpoint
 	holds     map[uint64]*hold
 	deadlines deadlines       // of all holds
@@ -106,7 +108,7 @@ type Registry struct {
 func New() *Registry {
 	return &Registry{
 		instances: map[string]*instance{},
-		byAddr:    map[netip.Addr]*instance{},
+		byAddr:    map[netip.Addr][]*instance{},
 		endpoints: map[netip.AddrPort]*endpoint{},
 		holds:     map[uint64]*hold{},
 		cycles:    map[string]bool{},
@@ -118,13 +120,17 @@ func New() *Registry {
 func (r *Registry) Add(i Instance) {
 	in := &instance{
 		Instance: i, gate: closedGate(i.Jobs),
-		listeners: map[netip.AddrPort]struct{}{}, holds: map[uint64]*hold{}, edges: map[*instance]*edge{},
+		listeners: map[listener]struct{}{}, holds: map[uint64]*hold{}, edges: map[*instance]*edge{},
 	}
 	r.instances[i.Name] = in
 	r.order = append(r.order, in)
 	slices.SortFunc(r.order, byName)
 	for _, a := range i.Addrs {
-		r.byAddr[a] = in
+		r.byAddr[a] = append(r.byAddr[a], in)
+		slices.SortFunc(r.byAddr[a], byName)
+	}
+	for _, h := range r.waitingAt(in) {
+		r.assign(h)
 	}
 }
 
@@ -143,6 +149,8 @@ func (r *Registry) Step(now time.Time, in Input) []Output {
 		r.end(now, in)
 	case Listened:
 		r.listen(now, in)
+	case Removed:
+		r.remove(now, in)
 	case Served:
 		r.serve(now, in.At)
 	case Connect:
@@ -191,12 +199,18 @@ func (r *Registry) Waiting(name string) (holds, held int) {
 	if i == nil {
 		return 0, 0
 	}
-	for _, e := range r.endpoints {
-		if e.owner == i {
-			held += e.waiting
+	for _, h := range r.holds {
+		if h.server == i {
+			held++
 		}
 	}
 	return len(i.holds), held
+}
+
+// Listens tells whether an instance is known to listen at the endpoint.
+func (r *Registry) Listens(at netip.AddrPort) bool {
+	e := r.endpoints[at]
+	return e != nil && e.isListening()
 }
 
 func (r *Registry) emit(o Output) { r.out = append(r.out, o) }

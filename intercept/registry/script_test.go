@@ -22,12 +22,14 @@ var epoch = time.Unix(1_000_000, 0)
 // came of them indented below. Ticks are given as Next wants them.
 //
 //	instance NAME [service=S] [addr=A,B] [ports=1,2] [timeout=D] [jobs=S,T] [self] [nohold]
-//	TIME started NAME | ended NAME CODE [final] | listened NAME ADDR:PORT [probe]
+//	TIME started NAME | ended NAME CODE [final] | listened NAME ADDR:PORT [probe] [v6only]
+//	TIME removed NAME | added NAME [as for instance]
 //	TIME served AT | connect ID CLIENT -> AT | gone ID | take AT MAX
 //	TIME until | waiting NAME
 //
-// AT is NAME:PORT, or ADDR:PORT; the address * stands for all. An instance has
-// the address 10.0.0.N unless told otherwise, N counting from 1.
+// AT is NAME:PORT, or ADDR:PORT, or lo.X:PORT for the loopback X; the addresses *
+// and ** stand for all of IPv4 and of IPv6. An instance has the address 10.0.0.N
+// unless told otherwise, N counting from 1.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txt")
@@ -89,6 +91,8 @@ func (s *script) run(text string) string {
 			fmt.Fprintln(&s.text, line)
 			switch words[1] {
 			case "until":
+			case "added":
+				s.r.Add(s.instance(words[2:]))
 			case "waiting":
 				holds, held := s.r.Waiting(words[2])
 				fmt.Fprintf(&s.text, "  %v %s waits for %d and is waited for by %d\n", at.Sub(epoch), words[2], holds, held)
@@ -131,7 +135,7 @@ func (s *script) instance(words []string) Instance {
 		case "addr":
 			i.Addrs = nil
 			for _, a := range list {
-				i.Addrs = append(i.Addrs, netip.MustParseAddr(a))
+				i.Addrs = append(i.Addrs, s.addr(a))
 			}
 		case "ports":
 			for _, p := range list {
@@ -161,7 +165,9 @@ func (s *script) input(verb string, words []string) Input {
 	case "ended":
 		return Ended{words[0], s.number(words[1]), has("final")}
 	case "listened":
-		return Listened{words[0], s.at(words[1]), has("probe")}
+		return Listened{words[0], s.at(words[1]), has("probe"), has("v6only")}
+	case "removed":
+		return Removed{words[0]}
 	case "served":
 		return Served{s.at(words[0])}
 	case "connect":
@@ -176,16 +182,24 @@ func (s *script) input(verb string, words []string) Input {
 }
 
 func (s *script) at(text string) netip.AddrPort {
-	host, port, _ := strings.Cut(text, ":")
-	addr, ok := s.addrs[host]
+	colon := strings.LastIndex(text, ":")
+	return netip.AddrPortFrom(s.addr(text[:colon]), uint16(s.number(text[colon+1:])))
+}
+
+func (s *script) addr(text string) netip.Addr {
+	addr, ok := s.addrs[text]
+	lo, isLoopback := strings.CutPrefix(text, "lo.")
 	switch {
 	case ok:
-	case host == "*":
-		addr = netip.IPv4Unspecified()
-	default:
-		addr = netip.MustParseAddr(host)
+		return addr
+	case isLoopback:
+		return netip.IPv6Loopback().WithZone(lo)
+	case text == "*":
+		return netip.IPv4Unspecified()
+	case text == "**":
+		return netip.IPv6Unspecified()
 	}
-	return netip.AddrPortFrom(addr, uint16(s.number(port)))
+	return netip.MustParseAddr(text)
 }
 
 func (s *script) number(text string) int {
