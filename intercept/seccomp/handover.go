@@ -1,12 +1,12 @@
 package seccomp
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -18,86 +18,39 @@ import (
 //
 //	shim or runc                              Agent
 //	    | connect (before the filter is set)    |
+//	    | -- "\n" (the shim only) ------------> |
+//	    | <----------------------- one byte --- |  "here": somebody will answer calls
 //	    | install the filter                    |
 //	    | -- state JSON + SCM_RIGHTS fds -----> |  State.Metadata tells who it is
 //	    | <----------------------- one byte --- |  "attached": the shim execs; runc has closed already
 //	    | close                                 |
-const attached = 'A'
+const (
+	here     = 'H'
+	attached = 'A'
+)
 
 // seccompFDName is the entry of State.FDs that stands for the notifyFD.
 const seccompFDName = "seccompFd"
 
 const (
-	maxState    = 1 << 20 // bytes; a state is some hundred
-	maxFDs      = 8
-	socketPerms = 0o600
+	maxState = 1 << 20 // bytes; a state is some hundred
+	maxFDs   = 8
 )
 
 // State is the OCI ContainerProcessState, as far as it is used here.
 type State struct {
 	OCIVersion string   `json:"ociVersion"`
 	FDs        []string `json:"fds"`
-	PID        int      `json:"pid,omitempty"`
-	Metadata   string   `json:"metadata"`
+	// PID is the process that runs under the filter, in our PID namespace; 0 if
+	// it is not known. An Agent fills it in where the sender is that process.
+	PID      int    `json:"pid,omitempty"`
+	Metadata string `json:"metadata"`
 }
 
 // MarshalState returns the state that a shim sends for the instance that
 // metadata identifies.
 func MarshalState(metadata string) ([]byte, error) {
 	return json.Marshal(State{OCIVersion: "1.0.2", FDs: []string{seccompFDName}, Metadata: metadata})
-}
-
-// Agent receives notifyFDs on a unix socket.
-type Agent struct {
-	listener *net.UnixListener
-	attach   func(State, *NotifyFD) error
-	conns    sync.WaitGroup
-}
-
-// ListenAgent opens the socket at path, readable and writable for its owner
-// alone, and calls attach for each hand-over, concurrently. attach owns the
-// NotifyFD, also when it returns an error; the error makes the sender fail.
-func ListenAgent(path string, attach func(State, *NotifyFD) error) (*Agent, error) {
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("listen for hand-overs: %w", err)
-	}
-	if err := os.Chmod(path, socketPerms); err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	a := &Agent{listener: listener, attach: attach}
-	a.conns.Go(a.accept)
-	return a, nil
-}
-
-// Close closes the socket and waits for the hand-overs that are under way.
-func (a *Agent) Close() error {
-	err := a.listener.Close()
-	a.conns.Wait()
-	return err
-}
-
-func (a *Agent) accept() {
-	for {
-		conn, err := a.listener.AcceptUnix()
-		if err != nil {
-			return // closed
-		}
-		a.conns.Go(func() { a.serve(conn) })
-	}
-}
-
-// serve leaves errors to the sender, who sees the connection closed unanswered
-// and reports it on the service's own stderr.
-func (a *Agent) serve(conn *net.UnixConn) {
-	defer func() { _ = conn.Close() }()
-	state, notifyFD, err := receiveState(conn)
-	if err != nil {
-		return
-	}
-	if a.attach(state, notifyFD) == nil {
-		_, _ = conn.Write([]byte{attached})
-	}
 }
 
 // receiveState closes every descriptor that came in but the notifyFD, and that
@@ -124,22 +77,28 @@ func receiveState(conn *net.UnixConn) (State, *NotifyFD, error) {
 }
 
 // readState reads until the bytes are one JSON value, for a stream may be cut
-// anywhere.
+// anywhere. White space before it is the question whether we are here.
 func readState(conn *net.UnixConn, fds *[]*linux.FD) ([]byte, error) {
 	var data []byte
 	buf := make([]byte, 64<<10)
 	oob := make([]byte, unix.CmsgSpace(4*maxFDs))
 	for len(data) < maxState {
 		n, oobn, _, _, err := conn.ReadMsgUnix(buf, oob)
-		if perr := parseRights(oob[:oobn], fds); perr != nil {
-			return nil, perr
+		if err != nil { // the numbers may be negative then
+			return nil, fmt.Errorf("receive hand-over: %w", err)
+		}
+		if err := parseRights(oob[:oobn], fds); err != nil {
+			return nil, err
 		}
 		data = append(data, buf[:n]...)
 		if json.Valid(data) {
 			return data, nil
 		}
-		if err != nil {
-			return nil, fmt.Errorf("receive hand-over: %w", err)
+		if len(bytes.TrimSpace(data)) > 0 {
+			continue
+		}
+		if _, err := conn.Write([]byte{here}); err != nil {
+			return nil, fmt.Errorf("answer a hand-over: %w", err)
 		}
 	}
 	return nil, errors.New("receive hand-over: state is too long")

@@ -13,51 +13,34 @@
 //   killable=1    ... with WAIT_KILLABLE_RECV,
 //   socket=PATH   ... hand its notification fd over on this unix socket,
 //   state=FILE    ... with these bytes (see seccomp/handover.go)
+//   optional=1    ... if that can be had; and execute as Docker does, not as a
+//                 shell does: for containers (intercept.c, execute.c)
 //   gid= groups= uid=   become that user
 //
 // then executes the program. It must not allocate much, and never returns once
-// it has recognised its name.
+// it has recognised its name, which is the last part of argv[0]. In a container
+// it needs nothing of the image: no library, no /proc, nothing that is writable.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "shim.h"
 
-#ifndef SECCOMP_FILTER_FLAG_NEW_LISTENER
-#define SECCOMP_FILTER_FLAG_NEW_LISTENER (1UL << 3)
-#endif
-#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
-#endif
-
 #define NAME "upall-shim"
-#define MAX_FILE 65536
 #define MAX_GROUPS 64
 
 void upall_die(int code, const char *what) {
 	dprintf(2, "upall: %s: %s\n", what, strerror(errno));
 	_exit(code);
 }
-
-struct options {
-	const char *guard, *hosts, *userns, *filter, *killable, *socket, *state, *uid, *gid, *groups;
-	char **command;
-};
 
 static const char *value(char **argv, const char *key) {
 	size_t n = strlen(key);
@@ -70,7 +53,7 @@ static const char *value(char **argv, const char *key) {
 static struct options parse(char **argv) {
 	struct options o = {
 		value(argv, "guard"), value(argv, "hosts"), value(argv, "userns"), value(argv, "filter"),
-		value(argv, "killable"), value(argv, "socket"), value(argv, "state"),
+		value(argv, "killable"), value(argv, "socket"), value(argv, "state"), value(argv, "optional"),
 		value(argv, "uid"), value(argv, "gid"), value(argv, "groups"), argv,
 	};
 	while (*o.command && strcmp(*o.command, "--"))
@@ -80,18 +63,6 @@ static struct options parse(char **argv) {
 		upall_die(EXIT_SETUP, "no program given to " NAME);
 	}
 	return o;
-}
-
-static size_t read_file(const char *path, char *buf, size_t size) {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		upall_die(EXIT_SETUP, path);
-	size_t n = 0;
-	ssize_t r;
-	while (n < size && (r = read(fd, buf + n, size - n)) > 0)
-		n += r;
-	close(fd);
-	return n;
 }
 
 static void write_file(const char *path, const char *text) {
@@ -123,60 +94,6 @@ static void own_hosts(const struct options *o) {
 		upall_die(EXIT_SETUP, "mount the names of the project on /etc/hosts");
 }
 
-static int connect_agent(const char *path) {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	strncpy(addr.sun_path, path, sizeof addr.sun_path - 1);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof addr))
-		upall_die(EXIT_SETUP, "connect to the interceptor");
-	return fd;
-}
-
-static int install_filter(const struct options *o) {
-	static char program[MAX_FILE];
-	size_t n = read_file(o->filter, program, sizeof program);
-	struct sock_fprog prog = {.len = n / sizeof(struct sock_filter), .filter = (struct sock_filter *)program};
-	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-	if (o->killable)
-		flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-	int fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
-	if (fd < 0 && errno == EACCES) {
-		// No CAP_SYS_ADMIN: the kernel then wants set-uid programs switched off.
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-			upall_die(EXIT_SETUP, "set no_new_privs");
-		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
-	}
-	if (fd < 0)
-		upall_die(EXIT_SETUP, "install the seccomp filter");
-	return fd;
-}
-
-// hand_over sends the state with the fd and waits until the interceptor has it.
-static void hand_over(int agent, int notify, const char *state_path) {
-	static char state[MAX_FILE];
-	struct iovec iov = {state, read_file(state_path, state, sizeof state)};
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &notify, sizeof notify);
-	if (sendmsg(agent, &msg, MSG_NOSIGNAL) != (ssize_t)iov.iov_len)
-		upall_die(EXIT_SETUP, "hand the notification fd over");
-	char answer;
-	ssize_t n;
-	while ((n = read(agent, &answer, 1)) < 0 && errno == EINTR)
-		;
-	if (n != 1) {
-		errno = ECONNABORTED;
-		upall_die(EXIT_SETUP, "the interceptor did not take the notification fd");
-	}
-}
-
 static void become_user(const struct options *o) {
 	gid_t groups[MAX_GROUPS];
 	int n = 0;
@@ -202,22 +119,25 @@ static void close_from(int first) {
 		close(fd);
 }
 
+static int is_shim(const char *name) {
+	const char *slash = strrchr(name, '/');
+	return !strcmp(slash ? slash + 1 : name, NAME);
+}
+
 __attribute__((constructor)) static void shim(int argc, char **argv, char **envp) {
-	(void)envp;
-	if (argc < 1 || strcmp(argv[0], NAME))
+	if (argc < 1 || !is_shim(argv[0]))
 		return;
 	struct options o = parse(argv + 1);
 	if (o.guard)
 		upall_guard(atoi(o.guard));
 	if (o.hosts)
 		own_hosts(&o);
-	if (o.filter) {
-		int agent = connect_agent(o.socket); // before the filter: it would notify of this very connect
-		int notify = install_filter(&o);
-		hand_over(agent, notify, o.state);
-	}
+	if (o.filter)
+		upall_intercept(&o);
 	become_user(&o);
 	upall_die_with_guard();
+	if (o.optional)
+		upall_execute(o.command, envp); // what was opened here is closed by that
 	close_from(3);
 	execvp(o.command[0], o.command);
 	upall_die(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE, o.command[0]);

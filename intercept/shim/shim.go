@@ -4,7 +4,8 @@
 // behind that ends with upall.
 //
 // Use: Options.Args gives the arguments with which this same executable
-// (/proc/self/exe) becomes the shim; Name must be argv[0].
+// (/proc/self/exe) becomes the shim; Name must be argv[0], or its last part. In a
+// container Entrypoint[0] is the path where the executable is mounted.
 // Ownership: the shim closes every descriptor but the standard ones.
 // Promises: any binary that links this package can be the shim, for a
 // constructor of it runs before the Go runtime. Errors of the shim go to the
@@ -23,7 +24,7 @@ import (
 	"strings"
 )
 
-// Name is the argv[0] by which the executable knows that it is the shim.
+// Name is the last part of the argv[0] by which the executable knows that it is the shim.
 const Name = "upall-shim"
 
 // Exit codes of the shim itself.
@@ -45,7 +46,11 @@ type Options struct {
 	WaitKillable bool   // held calls ignore signals but deadly ones
 	Socket       string // of the Agent
 	State        string // file of the state to send
-	User         *User
+	// Optional is for containers, which may be started without upall: if the
+	// hand-over cannot be had, the program runs without it. Programs are executed
+	// as Docker does it.
+	Optional bool
+	User     *User
 }
 
 // User is whom the program runs as.
@@ -71,6 +76,7 @@ func (o Options) Args(command []string) []string {
 	add("killable", flag(o.WaitKillable))
 	add("socket", o.Socket)
 	add("state", o.State)
+	add("optional", flag(o.Optional))
 	if o.User != nil {
 		add("gid", id(o.User.GID))
 		var groups []string
