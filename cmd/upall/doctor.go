@@ -1,19 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"upall/intercept"
 	"upall/internal/linux"
+	"upall/supervisor/engine"
 	"upall/supervisor/process"
 )
 
@@ -30,7 +30,7 @@ func newDoctor() *cobra.Command {
 		Short: "Say what this machine can do, and what to do where it cannot",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return report(cmd.OutOrStdout(), examine())
+			return report(cmd.OutOrStdout(), examine(cmd.Context(), streams(cmd)))
 		},
 	}
 }
@@ -49,13 +49,13 @@ func report(out io.Writer, findings []finding) error {
 }
 
 // examine probes; it never goes by version or user.
-func examine() []finding {
+func examine(ctx context.Context, s engine.Streams) []finding {
 	findings := []finding{
 		{"notifications", "seccomp tells upall of connect and listen", linux.HasUserNotification(), "upall cannot hold anything without: it needs Linux 5.9 with CONFIG_SECCOMP_FILTER, and a container or sandbox around it that allows seccomp"},
 		{"parking", "a held connect looks like a slow network to the client", intercept.CannotPark(nil), "run upall as root for it; else early listeners hold for services with declared ports (expose, ports), and blocked calls for the rest"},
 		{"names", "each process sees the services' names in its /etc/hosts", probeNames(), "allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone or kernel.apparmor_restrict_unprivileged_userns; or run upall as root"},
 		{"memory", "upall may read the addresses that services connect to", ptraceAllowed(), "set kernel.yama.ptrace_scope to 2 or less"},
-		{"Docker", "not needed: this version runs services as processes only", docker(), "start Docker Engine, or join its group"},
+		docker(ctx, s),
 	}
 	for _, f := range []struct {
 		what, use string
@@ -94,11 +94,22 @@ func ptraceAllowed() error {
 	return nil
 }
 
-// docker asks the engine's socket for a sign of life.
-func docker() error {
-	conn, err := net.DialTimeout("unix", "/var/run/docker.sock", time.Second)
+// docker looks for the engine that containers would run on.
+func docker(ctx context.Context, s engine.Streams) finding {
+	f := finding{what: "Docker", use: "services with image or build run in containers", advice: "services run as processes without it"}
+	e, err := engine.Open(ctx, s)
 	if err != nil {
-		return err
+		f.err = err
+		return f
 	}
-	return conn.Close()
+	f.err = errors.Join(e.NotLocal(), e.Close())
+	f.use = "engine " + e.Version() + ", through a shim: setuid programs of containers lose their privilege (no_new_privs)"
+	if e.HasListenerPath() {
+		f.use = "engine " + e.Version() + ", hands connects over by itself"
+	}
+	if f.err != nil {
+		f.use = "engine " + e.Version() + ", but upall cannot hold the connects of its containers"
+		f.advice = "run upall as root, on the machine on which the engine runs"
+	}
+	return f
 }

@@ -15,9 +15,11 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"upall/compose"
 	_ "upall/intercept/shim" // this executable is the shim too
+	"upall/supervisor/engine"
 )
 
 // version is set by the build.
@@ -55,11 +57,27 @@ func codeOf(err error, errOut io.Writer) int {
 	if code, ok := errors.AsType[exitCode](err); ok {
 		return int(code)
 	}
-	fmt.Fprintf(errOut, "upall: %v\n", err)
-	if _, ok := errors.AsType[usageError](err); ok || compose.IsInputError(err) {
+	exit, ofCompose := errors.AsType[engine.ExitError](err)
+	if !ofCompose || exit.Status != "" {
+		fmt.Fprintf(errOut, "upall: %v\n", err)
+	}
+	switch {
+	case ofCompose:
+		return exit.Code
+	case isUsageError(err) || compose.IsInputError(err):
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// isUsageError tells whether the command line is wrong. Flags before the command
+// are read on a way that passes no hook.
+func isUsageError(err error) bool {
+	_, ours := errors.AsType[usageError](err)
+	_, unknown := errors.AsType[*pflag.NotExistError](err)
+	_, bare := errors.AsType[*pflag.ValueRequiredError](err)
+	_, malformed := errors.AsType[*pflag.InvalidSyntaxError](err)
+	return ours || unknown || bare || malformed
 }
 
 func newRoot(out, errOut io.Writer) *cobra.Command {
@@ -71,15 +89,34 @@ func newRoot(out, errOut io.Writer) *cobra.Command {
 retries or wait scripts: a connect to a service that does not listen yet is held
 until it does.`,
 		SilenceErrors: true, SilenceUsage: true,
+		TraverseChildren:  true, // flags before a command are the project's, those after it the command's own
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	project.register(root.PersistentFlags())
-	root.AddCommand(newUp(&project), newConfig(&project), newDoctor(), newVersion())
+	root.AddCommand(
+		newUp(&project), newDown(&project), newStart(&project), newStop(&project), newRestart(&project),
+		newConfig(&project), newDoctor(), newVersion(),
+	)
+	root.AddCommand(newPassed(&project)...)
+	root.AddCommand(newRefused()...)
+	group(root)
 	markUsageErrors(root)
 	return root
+}
+
+// group sorts the commands in help.
+func group(root *cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: groupOwn, Title: "Commands:"}, &cobra.Group{ID: groupPassed, Title: "Passed on to Compose:"})
+	root.SetHelpCommandGroupID(groupOwn)
+	root.SetCompletionCommandGroupID(groupOwn)
+	for _, c := range root.Commands() {
+		if c.GroupID == "" {
+			c.GroupID = groupOwn
+		}
+	}
 }
 
 // markUsageErrors gives wrong arguments the exit code of wrong flags.

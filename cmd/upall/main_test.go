@@ -9,11 +9,18 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"upall/supervisor/engine"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"upall": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+		// Compose itself, to make containers without upall.
+		"compose": func() {
+			streams := engine.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+			os.Exit(codeOf(engine.Command(context.Background(), streams, os.Args[1:]), os.Stderr))
+		},
 	})
 }
 
@@ -22,6 +29,7 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_RUNTIME_DIR", env.WorkDir)
+			env.Setenv("DOCKER_HOST", "unix://"+env.WorkDir+"/no-engine")
 			return nil
 		},
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},

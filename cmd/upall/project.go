@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/pflag"
@@ -18,6 +20,8 @@ type projectFlags struct {
 	profiles   []string
 	envFiles   []string
 	projectDir string
+
+	stdin []byte // what -f - has read, for a command that loads twice
 }
 
 func (p *projectFlags) register(f *pflag.FlagSet) {
@@ -31,11 +35,56 @@ func (p *projectFlags) register(f *pflag.FlagSet) {
 // load loads the project with the services and what they depend on, all where
 // none is named.
 func (p *projectFlags) load(ctx context.Context, in io.Reader, errOut io.Writer, services []string, noDeps bool) (*types.Project, *compose.Sources, error) {
+	return p.loadWith(ctx, in, services, noDeps, func(line string) { fmt.Fprintf(errOut, "upall: warning: %s\n", line) })
+}
+
+func (p *projectFlags) loadWith(ctx context.Context, in io.Reader, services []string, noDeps bool, warn func(string)) (*types.Project, *compose.Sources, error) {
+	if p.readsStdin() && p.stdin == nil {
+		text, err := io.ReadAll(in)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read the compose file from standard input: %w", err)
+		}
+		p.stdin = text
+	}
 	sources := &compose.Sources{}
 	project, err := compose.Load(ctx, compose.Options{
 		Files: p.files, Name: p.name, Profiles: p.profiles, EnvFiles: p.envFiles, ProjectDir: p.projectDir,
-		Stdin: in, Services: services, NoDeps: noDeps, Sources: sources,
-		Warn: func(line string) { fmt.Fprintf(errOut, "upall: warning: %s\n", line) },
+		Stdin: bytes.NewReader(p.stdin), Services: services, NoDeps: noDeps, Sources: sources, Warn: warn,
 	})
 	return project, sources, err
+}
+
+func (p *projectFlags) readsStdin() bool { return slices.Contains(p.files, "-") }
+
+// isByName tells whether the command line and the environment name the project
+// and no file: Compose then looks for its containers alone.
+func (p *projectFlags) isByName(getenv func(string) string) bool {
+	return len(p.files) == 0 && getenv("COMPOSE_FILE") == "" && (p.name != "" || getenv("COMPOSE_PROJECT_NAME") != "")
+}
+
+// args are the flags as Compose takes them.
+func (p *projectFlags) args() []string {
+	args := p.argsBesideFiles()
+	for _, file := range p.files {
+		args = append(args, "--file", file)
+	}
+	if p.name != "" {
+		args = append(args, "--project-name", p.name)
+	}
+	if p.projectDir != "" {
+		args = append(args, "--project-directory", p.projectDir)
+	}
+	return args
+}
+
+// argsBesideFiles are the flags that hold for any files.
+func (p *projectFlags) argsBesideFiles() []string {
+	var args []string
+	for _, profile := range p.profiles {
+		args = append(args, "--profile", profile)
+	}
+	for _, file := range p.envFiles {
+		args = append(args, "--env-file", file)
+	}
+	return args
 }

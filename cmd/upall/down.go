@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+// downFlags are the flags of `upall down`.
+type downFlags struct {
+	volumes, orphans bool
+	images           string
+	timeout          int
+}
+
+func newDown(files *projectFlags) *cobra.Command {
+	var flags downFlags
+	cmd := &cobra.Command{
+		Use:   "down [SERVICE...]",
+		Short: "Stop the project and remove its containers and networks",
+		RunE: func(cmd *cobra.Command, services []string) error {
+			return down(cmd, files, &flags, services)
+		},
+		ValidArgsFunction: completeServices(files),
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&flags.volumes, "volumes", "v", false, "remove the project's volumes too")
+	f.BoolVar(&flags.orphans, "remove-orphans", false, "remove containers of services that the files no longer have")
+	f.StringVar(&flags.images, "rmi", "", "remove images too: `all`, or local for those without a tag of their own")
+	registerTimeout(cmd, &flags.timeout)
+	return cmd
+}
+
+// args are the flags as Compose takes them.
+func (d *downFlags) args() []string {
+	args := append([]string{"down"}, timeoutArgs(d.timeout)...)
+	if d.volumes {
+		args = append(args, "--volumes")
+	}
+	if d.orphans {
+		args = append(args, "--remove-orphans")
+	}
+	if d.images != "" {
+		args = append(args, "--rmi", d.images)
+	}
+	return args
+}
+
+func timeoutArgs(seconds int) []string {
+	if seconds < 0 {
+		return nil
+	}
+	return []string{"--timeout", strconv.Itoa(seconds)}
+}
+
+func down(cmd *cobra.Command, files *projectFlags, flags *downFlags, services []string) error {
+	if flags.images != "" && flags.images != "all" && flags.images != "local" {
+		return usageError{fmt.Errorf("--rmi %s: unknown (known: all, local)", flags.images)}
+	}
+	t, err := files.find(cmd)
+	if err != nil {
+		return err
+	}
+	if err := t.checkContainers(services, "taking down"); err != nil {
+		return err
+	}
+	found := false
+	if len(services) == 0 {
+		if found, err = t.end(cmd, flags.timeout); err != nil {
+			return err
+		}
+	}
+	if !t.mayHaveContainers() {
+		t.sayNothingIsUp(cmd, found)
+		return nil
+	}
+	return t.command(cmd, afterDashes(flags.args(), services)...)
+}
