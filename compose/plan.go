@@ -1,7 +1,6 @@
 package compose
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"path/filepath"
@@ -14,10 +13,6 @@ import (
 // defaultStopGrace is Compose's own default for stop_grace_period.
 const defaultStopGrace = 10 * time.Second
 
-// maxScale bounds the instances of one service, so that a slip of the keyboard
-// does not fill the memory.
-const maxScale = 10000
-
 // PlanOptions are the inputs of NewPlan beside the project.
 type PlanOptions struct {
 	Runtime     Runtime       // --runtime: wins over the files; "" = as they say
@@ -25,7 +20,16 @@ type PlanOptions struct {
 	// Prefix is an IPv4 loopback prefix for the addresses of processes, as
 	// 127.64.0.0/20. It may be zero if the project has no process.
 	Prefix  netip.Prefix
-	Sources *Sources // of Load, so that errors name file and line; may be nil
+	Sources *Sources       // of Load, so that errors name file and line; may be nil
+	Scale   map[string]int // --scale: instances by service; wins over the files
+
+	// What the engine has already. Plans are the same over runs if these are.
+	Networks map[string]ExistingNetwork // by the engine's name
+	// Addresses are those that the project's containers have, by the container's
+	// and the engine's network's name. A container keeps them where it can.
+	Addresses map[string]map[string][]netip.Addr
+	Taken     []netip.Prefix // to choose no subnet in: the host's routes, but for the default one; other networks of the engine
+	Pools     []netip.Prefix // IPv4, to choose subnets from, in this order; nil = defaultPools
 }
 
 // NewPlan turns a loaded project into what the runtimes need. It is pure: no
@@ -45,8 +49,12 @@ func newPlan(project *types.Project, o PlanOptions) (*Plan, error) {
 	}
 	plan := &Plan{Name: project.Name, WorkingDir: project.WorkingDir}
 	var warnings warnings
-	err := firstByName(maps.Keys(project.Services), func(name string) error {
-		config := project.Services[name]
+	services, err := scaled(project, o.Scale)
+	if err != nil {
+		return nil, err
+	}
+	err = firstByName(maps.Keys(services), func(name string) error {
+		config := services[name]
 		service, err := newService(project, config, o)
 		if err != nil {
 			return err
@@ -61,7 +69,10 @@ func newPlan(project *types.Project, o PlanOptions) (*Plan, error) {
 	if err := assignAddresses(plan.Services, o.Prefix); err != nil {
 		return nil, err
 	}
-	plan.Warnings = warnings.lines()
+	if err := planContainers(plan, services, project.Networks, o); err != nil {
+		return nil, err
+	}
+	plan.Warnings = append(warnings.lines(), containerWarnings(plan, services)...)
 	return plan, nil
 }
 
@@ -120,6 +131,7 @@ func newService(project *types.Project, config types.ServiceConfig, o PlanOption
 	if service.ExtraHosts, err = extraHosts(config, service.Runtime); err != nil {
 		return Service{}, err
 	}
+	service.ExtraNames = slices.Sorted(maps.Keys(config.ExtraHosts))
 	if service.Restart, err = restart(config); err != nil {
 		return Service{}, err
 	}
@@ -181,20 +193,4 @@ func workingDir(project *types.Project, config types.ServiceConfig) string {
 		return filepath.Clean(config.WorkingDir)
 	}
 	return filepath.Join(project.WorkingDir, config.WorkingDir)
-}
-
-// scaleKey is where the number of instances is set.
-func scaleKey(config types.ServiceConfig) string {
-	if config.Scale != nil {
-		return "scale"
-	}
-	return "deploy.replicas"
-}
-
-func instances(config types.ServiceConfig) []Instance {
-	var all []Instance
-	for i := 1; i <= config.GetScale(); i++ {
-		all = append(all, Instance{Name: fmt.Sprintf("%s-%d", config.Name, i), Index: i})
-	}
-	return all
 }

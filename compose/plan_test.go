@@ -18,11 +18,28 @@ import (
 func (p *Plan) text(root string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "project %s in %s\n", p.Name, p.WorkingDir)
+	for _, n := range p.Networks {
+		fmt.Fprintf(&b, "\nnetwork %s: %s driver %q external %t fixed %t\n", n.Key, n.Name, n.Driver, n.External, n.Fixed)
+		fmt.Fprintf(&b, "  subnets %v dynamic %v gateway %s\n", n.Subnets, n.DynamicRange, showAddr(n.Gateway))
+	}
 	for _, s := range p.Services {
 		fmt.Fprintf(&b, "\n%s: %s %q in %s\n", s.Name, s.Runtime, s.Command, s.Dir)
 		fmt.Fprintf(&b, "  names %s\n", strings.Join(s.Names, " "))
 		for _, i := range s.Instances {
-			fmt.Fprintf(&b, "  instance %d %s %s %s\n", i.Index, i.Name, showAddr(i.Addr), showAddr(i.Addr2))
+			if s.Runtime == Process {
+				fmt.Fprintf(&b, "  instance %d %s %s %s\n", i.Index, i.Name, showAddr(i.Addr), showAddr(i.Addr2))
+				continue
+			}
+			fmt.Fprintf(&b, "  instance %d %s container %s%s\n", i.Index, i.Name, i.ContainerName, i.showEndpoints())
+		}
+		if s.Namespace != "" {
+			fmt.Fprintf(&b, "  namespace %s\n", s.Namespace)
+		}
+		for _, n := range s.Networks {
+			fmt.Fprintf(&b, "  on %s as %s\n", n.Key, strings.Join(n.Names, " "))
+		}
+		if slices.ContainsFunc(p.Services, func(s Service) bool { return s.Runtime == Engine }) {
+			b.WriteString(p.showHosts(s))
 		}
 		for _, port := range s.Ports {
 			fmt.Fprintf(&b, "  port %d/%s\n", port.Number, port.Protocol)
@@ -49,6 +66,42 @@ func (p *Plan) text(root string) string {
 		fmt.Fprintf(&b, "\nwarning: %s\n", w)
 	}
 	return strings.ReplaceAll(b.String(), root, "ROOT")
+}
+
+// showEndpoints prints what a container has, in one line.
+func (i Instance) showEndpoints() string {
+	var b strings.Builder
+	if i.Owner != "" {
+		fmt.Fprintf(&b, " of %s", i.Owner)
+	}
+	for _, e := range i.Endpoints {
+		fmt.Fprintf(&b, ", %s %s", e.Network, showAddr(e.Addr))
+		if e.Addr6.IsValid() {
+			fmt.Fprintf(&b, " %s", e.Addr6)
+		}
+	}
+	return b.String()
+}
+
+// showHosts prints the names that a service's first instance knows, a line for
+// an address.
+func (p *Plan) showHosts(s Service) string {
+	if len(s.Instances) == 0 {
+		return ""
+	}
+	var addrs []netip.Addr
+	names := map[netip.Addr][]string{}
+	for _, h := range p.Hosts(&s, s.Instances[0]) {
+		if names[h.Addr] == nil {
+			addrs = append(addrs, h.Addr)
+		}
+		names[h.Addr] = append(names[h.Addr], h.Name)
+	}
+	var b strings.Builder
+	for _, addr := range addrs {
+		fmt.Fprintf(&b, "  knows %s %s\n", addr, strings.Join(names[addr], " "))
+	}
+	return b.String()
 }
 
 func showAddr(a netip.Addr) string {

@@ -20,6 +20,7 @@ type Plan struct {
 	Name       string // project name
 	WorkingDir string
 	Services   []Service // sorted by name
+	Networks   []Network // those that a container of the plan is on; sorted by key
 	Warnings   []string  // one line each, for the user
 }
 
@@ -41,6 +42,17 @@ type Service struct {
 	// ("10.0.0.1\tmail"), sorted by name; host-gateway is 127.0.0.1, for a
 	// process runs on the host. Nil in the engine runtime, which has its own way.
 	ExtraHosts []string
+	// ExtraNames are the names in extra_hosts, sorted: there the user's entries
+	// stand, and no others.
+	ExtraNames []string
+
+	// Namespace says whose network namespace a container is in: "" its own,
+	// "service:NAME" (see Instance.Owner), "container:NAME", NamespaceHost or
+	// NamespaceNone.
+	Namespace string
+	// Networks are those of the service's containers, the one of the highest
+	// priority first. Nil for a process, and where Namespace is not "".
+	Networks []ServiceNetwork
 
 	Command    []string // entrypoint and command, ready for exec; empty (engine only) = the image's own
 	Env        []string // KEY=value, sorted; only what the file sets (environment, env_file)
@@ -62,6 +74,13 @@ type Instance struct {
 	// Addr2 is a second loopback address, for an IPv6-only wildcard listener
 	// beside an IPv4 one on the same port.
 	Addr2 netip.Addr
+	// ContainerName is the container's name; "" in the process runtime.
+	ContainerName string
+	// Owner is the instance whose network namespace a container shares
+	// (network_mode: service:NAME); "" if it shares none of the plan's.
+	Owner string
+	// Endpoints are the container's, in the order of Service.Networks.
+	Endpoints []Endpoint
 }
 
 // Port is a transport port of a service.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,27 +111,25 @@ func ProbeNames(dir string) error {
 }
 
 // hosts is the /etc/hosts that the service sees: the host's own, and each name
-// of the project. All replicas of a service are listed under its name.
+// of the project, a line for an address. All replicas of a service are listed
+// under its name.
 func hosts(base []byte, plan *compose.Plan, client *compose.Service) []byte {
 	var b strings.Builder
 	b.Write(base)
 	if len(base) > 0 && base[len(base)-1] != '\n' {
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "# services of %s\n", plan.Name)
-	for n := range plan.Services {
-		s := &plan.Services[n]
-		names := slices.Clone(s.Names)
-		for alias, target := range client.LinkNames {
-			if target == s.Name {
-				names = append(names, alias)
-			}
+	fmt.Fprintf(&b, "# services of %s", plan.Name)
+	var line netip.Addr
+	for _, h := range plan.Hosts(client, compose.Instance{}) { // a process has no namespace that depends on the instance
+		if h.Addr != line {
+			line = h.Addr
+			fmt.Fprintf(&b, "\n%s\t%s", h.Addr, h.Name)
+			continue
 		}
-		slices.Sort(names)
-		for _, i := range s.Instances {
-			fmt.Fprintf(&b, "%s\t%s\n", i.Addr, strings.Join(slices.Compact(append(slices.Clone(names), i.Name)), " "))
-		}
+		b.WriteString(" " + h.Name)
 	}
+	b.WriteByte('\n')
 	for _, h := range client.ExtraHosts {
 		b.WriteString(h + "\n")
 	}
