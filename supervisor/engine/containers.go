@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/docker/compose/v5/pkg/api"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"upall/compose"
+)
+
+// metadataLabel keeps the metadata with which a container hands its notifyFDs
+// over, for as long as the container exists.
+const metadataLabel = "dev.upall.metadata"
+
+// ref is a container of the project.
+type ref struct {
+	id, instance, service string
+	number                int
+	running               bool
+	managed               bool   // made by upall
+	metadata              string // "" in one that does not hand over
+}
+
+// list returns the containers of the project's services, without those of run
+// and of hooks.
+func (e *Engine) list(ctx context.Context, project string) ([]ref, error) {
+	found, err := e.api.ContainerList(ctx, client.ContainerListOptions{
+		All: true,
+		Filters: make(client.Filters).
+			Add("label", api.ProjectLabel+"="+project).
+			Add("label", api.OneoffLabel+"=False").
+			Add("label", api.ConfigHashLabel),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the containers of project %q: %w", project, err)
+	}
+	var refs []ref
+	for _, c := range found.Items {
+		if r, ok := newRef(c.ID, c.Labels); ok {
+			r.running = c.State == container.StateRunning || c.State == container.StateRestarting || c.State == container.StatePaused
+			refs = append(refs, r)
+		}
+	}
+	return refs, nil
+}
+
+// newRef reads the labels that Compose gives to the container of a service.
+func newRef(id string, labels map[string]string) (ref, bool) {
+	service := labels[api.ServiceLabel]
+	number, err := strconv.Atoi(labels[api.ContainerNumberLabel])
+	if service == "" || err != nil || labels[api.OneoffLabel] == "True" {
+		return ref{}, false
+	}
+	_, managed := labels[compose.LabelManaged]
+	return ref{
+		id: id, instance: fmt.Sprintf("%s-%d", service, number), service: service, number: number,
+		managed: managed, metadata: labels[metadataLabel],
+	}, true
+}

@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/docker/compose/v5/pkg/api"
+	"github.com/moby/moby/client"
+
+	"upall/compose"
+)
+
+// creator is an API client on which the Compose SDK creates containers: each of
+// the plan's gets its placement on the way.
+type creator struct {
+	client.APIClient
+	runtime *Runtime
+
+	mu      sync.Mutex           // guards created
+	created map[string]placement // by the container's ID
+}
+
+func (r *Runtime) creator() *creator {
+	return &creator{APIClient: r.Engine.api, runtime: r, created: map[string]placement{}}
+}
+
+// ContainerCreate creates a container with its placement. Those of run and of
+// hooks have none.
+func (c *creator) ContainerCreate(ctx context.Context, o client.ContainerCreateOptions) (client.ContainerCreateResult, error) {
+	of, ok := newRef("", o.Config.Labels)
+	service := c.runtime.services[of.service]
+	if !ok || service == nil {
+		return c.APIClient.ContainerCreate(ctx, o)
+	}
+	o.Config.Labels[api.DependenciesLabel] = c.runtime.dependencies(of.service)
+	place := c.runtime.place(service, of)
+	image, err := c.imageCommand(ctx, o.Config.Image)
+	if err == nil {
+		err = place.apply(&o, image)
+	}
+	if err != nil {
+		return client.ContainerCreateResult{}, fmt.Errorf("service %q: %w", of.service, err)
+	}
+	result, err := c.APIClient.ContainerCreate(ctx, o)
+	if err != nil {
+		return result, fmt.Errorf("service %q: %w", of.service, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.created[result.ID] = place
+	return result, nil
+}
+
+// NetworkConnect is how containers join further networks of engines that take
+// one at creation.
+func (c *creator) NetworkConnect(ctx context.Context, name string, o client.NetworkConnectOptions) (client.NetworkConnectResult, error) {
+	c.mu.Lock()
+	place := c.created[o.Container]
+	c.mu.Unlock()
+	place.addresses[name].fix(o.EndpointConfig)
+	return c.APIClient.NetworkConnect(ctx, name, o)
+}
+
+// imageCommand asks what an image runs, where that is needed.
+func (c *creator) imageCommand(ctx context.Context, image string) (program, error) {
+	if c.runtime.Socket == "" || c.runtime.Engine.HasListenerPath() {
+		return program{}, nil
+	}
+	inspected, err := c.APIClient.ImageInspect(ctx, image)
+	if err != nil {
+		return program{}, fmt.Errorf("inspect image %s: %w", image, err)
+	}
+	if inspected.Config == nil {
+		return program{}, nil
+	}
+	return program{inspected.Config.Entrypoint, inspected.Config.Cmd}, nil
+}
+
+// dependencies is what Compose's label says of depends_on: the project that the
+// SDK creates from has lost it (see creationOrder).
+func (r *Runtime) dependencies(service string) string {
+	var entries []string
+	for name, d := range r.project.Services[service].DependsOn {
+		entries = append(entries, fmt.Sprintf("%s:%s:%t", name, d.Condition, d.Restart))
+	}
+	slices.Sort(entries)
+	return strings.Join(entries, ",")
+}
+
+// place decides on the placement of a container.
+func (r *Runtime) place(s *compose.Service, of ref) placement {
+	p := placement{addresses: map[string]addresses{}}
+	n := slices.IndexFunc(s.Instances, func(i compose.Instance) bool { return i.Index == of.number })
+	if n < 0 {
+		return p // one that the plan does not know is left to the engine
+	}
+	i := s.Instances[n]
+	for _, e := range i.Endpoints {
+		p.addresses[r.networkName(e.Network)] = addresses{e.Addr, e.Addr6}
+	}
+	for _, h := range r.Plan.Hosts(s, i) {
+		p.hosts = append(p.hosts, h.Name+":"+h.Addr.String())
+	}
+	if r.Socket == "" {
+		return p
+	}
+	p.metadata = newMetadata()
+	if r.Engine.HasListenerPath() {
+		p.handOver = profileHandOver{
+			engineDefault: r.profile, api: r.Engine.api.ClientVersion(), filter: filterOf(s), socket: r.Socket,
+			warn: func(message string) { r.Warn(s.Name, message) },
+		}
+	} else {
+		p.handOver = r.shimOf(i.Name)
+	}
+	return p
+}
+
+func (r *Runtime) networkName(key string) string {
+	for _, n := range r.Plan.Networks {
+		if n.Key == key {
+			return n.Name
+		}
+	}
+	return key
+}
+
+// linkTarget is the service that an entry of links names.
+func linkTarget(link string) string {
+	service, _, _ := strings.Cut(link, ":")
+	return service
+}

@@ -1,0 +1,352 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/compose/v5/cmd/display"
+	"github.com/docker/compose/v5/pkg/api"
+	sdk "github.com/docker/compose/v5/pkg/compose"
+	"github.com/moby/moby/client"
+
+	"upall/compose"
+	"upall/intercept/seccomp"
+	"upall/supervisor/engine/profile"
+)
+
+// Config is for NewRuntime.
+type Config struct {
+	Engine  *Engine
+	Project *types.Project // as it was loaded
+	Plan    *compose.Plan
+	// EnvFiles are those of the command line, for Compose's label of them.
+	EnvFiles []string
+	// Socket is where the interceptor takes notifyFDs; "" to intercept nothing.
+	Socket string
+	// Directory is for files that containers see; its parents are upall's alone.
+	Directory    string
+	WaitKillable bool // held calls ignore signals but deadly ones
+	Logger       *slog.Logger
+	// Warn gets what a user should know of a service.
+	Warn func(service, message string)
+	// Output gets each line that a container writes, stream being "stdout" or
+	// "stderr", from goroutines of the Runtime.
+	Output func(service, instance, stream, line string)
+}
+
+// Runtime runs the engine's services of one project. Its methods are called by
+// one goroutine, but for Watch.
+type Runtime struct {
+	Config
+	project  *types.Project // the planned one
+	services map[string]*compose.Service
+	profile  profile.Base   // that the engine gives where none is asked
+	refs     map[string]ref // by instance, after Create
+	outputs  sync.WaitGroup // of containers
+}
+
+// NewRuntime prepares the runtime of a project. It changes nothing.
+func NewRuntime(c Config) (*Runtime, error) {
+	r := &Runtime{
+		Config: c, project: compose.Rewrite(c.Project, c.Plan),
+		services: map[string]*compose.Service{}, refs: map[string]ref{},
+	}
+	label(r.project, c.EnvFiles)
+	for n := range c.Plan.Services {
+		if s := &c.Plan.Services[n]; s.Runtime == compose.Engine {
+			r.services[s.Name] = s
+		}
+	}
+	if c.Socket == "" {
+		return r, nil
+	}
+	if err := c.Engine.NotLocal(); err != nil {
+		return nil, fmt.Errorf("hold the connects of containers: %w (UPALL_INTERCEPT=off starts them without)", err)
+	}
+	var err error
+	r.profile, err = profile.EngineDefault(c.Engine.info.Info.SecurityOptions, c.Engine.api.ClientVersion())
+	return r, err
+}
+
+// label gives services the labels by which Compose knows their containers: its
+// own loader does so, which did not load this project.
+func label(project *types.Project, envFiles []string) {
+	for name, s := range project.Services {
+		s.CustomLabels = types.Labels{
+			api.ProjectLabel:     project.Name,
+			api.ServiceLabel:     name,
+			api.VersionLabel:     api.ComposeVersion,
+			api.WorkingDirLabel:  project.WorkingDir,
+			api.ConfigFilesLabel: strings.Join(project.ComposeFiles, ","),
+			api.OneoffLabel:      "False",
+		}
+		if len(envFiles) > 0 {
+			s.CustomLabels[api.EnvironmentFileLabel] = strings.Join(envFiles, ",")
+		}
+		project.Services[name] = s
+	}
+}
+
+// CreateOptions are those of `docker compose up`.
+type CreateOptions struct {
+	Services                           []string // targeted; empty = all
+	NoBuild, QuietPull, RemoveOrphans  bool
+	ForceRecreate, NoRecreate          bool
+	RecreateDependencies, RenewVolumes bool
+	AssumeYes                          bool
+	Timeout                            *time.Duration // of containers that are recreated
+	Progress                           io.Writer      // where the progress is shown
+	Terminal                           bool           // Progress is one, and may be drawn on
+}
+
+// Create makes images, networks, volumes and containers what the project wants,
+// as docker compose create does, and stops what an upall that was killed has
+// left running: nobody answers its connects any more.
+func (r *Runtime) Create(ctx context.Context, o CreateOptions) error {
+	if err := r.stopLeftovers(ctx); err != nil {
+		return err
+	}
+	if r.Socket != "" && !r.Engine.HasListenerPath() {
+		if err := installShim(shimPath); err != nil {
+			return err
+		}
+	}
+	options := []sdk.Option{sdk.WithEventProcessor(progress(o))}
+	if o.AssumeYes {
+		options = append(options, sdk.WithPrompt(sdk.AlwaysOkPrompt()))
+	}
+	service, err := r.Engine.service(r.creator(), options...)
+	if err != nil {
+		return err
+	}
+	err = service.Create(ctx, creationOrder(r.project), o.forCompose(r.project))
+	if err != nil {
+		return fmt.Errorf("create the containers: %w", err)
+	}
+	return r.findContainers(ctx)
+}
+
+func progress(o CreateOptions) api.EventProcessor {
+	switch {
+	case o.Progress == nil:
+		return display.Quiet()
+	case o.Terminal:
+		return display.Full(o.Progress, o.Progress, false)
+	}
+	return display.Plain(o.Progress)
+}
+
+func (o CreateOptions) forCompose(project *types.Project) api.CreateOptions {
+	c := api.CreateOptions{
+		Services: o.Services, RemoveOrphans: o.RemoveOrphans, QuietPull: o.QuietPull, Timeout: o.Timeout,
+		Inherit: !o.RenewVolumes, Recreate: api.RecreateDiverged, RecreateDependencies: api.RecreateDiverged,
+	}
+	switch {
+	case o.NoRecreate:
+		c.Recreate, c.RecreateDependencies = api.RecreateNever, api.RecreateNever
+	case o.ForceRecreate || o.RenewVolumes:
+		c.Recreate = api.RecreateForce
+	}
+	if o.RecreateDependencies {
+		c.RecreateDependencies = api.RecreateForce
+	}
+	if !o.NoBuild {
+		c.Build = &api.BuildOptions{Services: project.ServiceNames(), Deps: true, Quiet: o.QuietPull}
+	}
+	return c
+}
+
+// stopLeftovers stops containers whose notifyFDs ended with an upall that was
+// killed: every connect of theirs fails.
+func (r *Runtime) stopLeftovers(ctx context.Context) error {
+	refs, err := r.Engine.list(ctx, r.Plan.Name)
+	if err != nil {
+		return err
+	}
+	var work sync.WaitGroup
+	for _, c := range refs {
+		if !c.running || c.metadata == "" {
+			continue
+		}
+		r.Logger.Warn("stop a container that a killed upall has left", "instance", c.instance)
+		work.Go(func() {
+			if _, err := r.Engine.api.ContainerStop(ctx, c.id, client.ContainerStopOptions{}); err != nil {
+				r.Logger.Warn("stop a container", "instance", c.instance, "error", err)
+			}
+		})
+	}
+	work.Wait()
+	return nil
+}
+
+// findContainers notes the containers that Create has made or found.
+func (r *Runtime) findContainers(ctx context.Context) error {
+	refs, err := r.Engine.list(ctx, r.Plan.Name)
+	if err != nil {
+		return err
+	}
+	for _, c := range refs {
+		if r.services[c.service] != nil {
+			r.refs[c.instance] = c
+		}
+	}
+	return nil
+}
+
+// Metadata returns the metadata with which an instance hands over, after Create.
+// ok is false for an instance that has no container.
+func (r *Runtime) Metadata(instance string) (metadata string, ok bool) {
+	c, ok := r.refs[instance]
+	return c.metadata, ok
+}
+
+// Start starts the containers of services at the same moment and waits until the
+// engine has done so. It returns the errors by instance; err is one that kept
+// all of them from starting.
+func (r *Runtime) Start(ctx context.Context, services []string) (failed map[string]error, err error) {
+	if err := r.writeShimFiles(services); err != nil {
+		return nil, err
+	}
+	project, err := compose.Unordered(r.project).WithSelectedServices(services, types.IgnoreDependencies)
+	if err != nil {
+		return nil, err
+	}
+	starter := newStarter(r.Engine.api, r.startPlan(ctx))
+	service, err := r.Engine.service(starter)
+	if err != nil {
+		return nil, err
+	}
+	err = service.Start(ctx, r.Plan.Name, api.StartOptions{Project: project})
+	failed = starter.wait()
+	if err != nil && len(failed) == 0 {
+		return nil, fmt.Errorf("start the containers: %w", err)
+	}
+	return failed, nil
+}
+
+func (r *Runtime) startPlan(context.Context) startPlan {
+	plan := startPlan{
+		names: map[string]string{}, needs: map[string][]string{}, choosy: map[string]bool{},
+		prepare: func(ctx context.Context, id string) { r.attach(ctx, id) },
+	}
+	needed := compose.Unordered(r.project)
+	for _, c := range r.refs {
+		plan.names[c.id] = c.instance
+		plan.choosy[c.id] = choosesPort(r.services[c.service])
+		for name := range needed.Services[c.service].DependsOn {
+			for _, other := range r.refs {
+				if other.service == name {
+					plan.needs[c.id] = append(plan.needs[c.id], other.id)
+				}
+			}
+		}
+	}
+	return plan
+}
+
+// choosesPort tells whether the engine is to choose a port of the host for the
+// service.
+func choosesPort(s *compose.Service) bool {
+	return slices.ContainsFunc(s.Published, func(p compose.Publish) bool { return p.HostPort == 0 || p.HostPortEnd != 0 })
+}
+
+// Stop stops the containers of services, all at the same moment, after grace if
+// it is not nil by force.
+func (r *Runtime) Stop(ctx context.Context, services []string, grace *time.Duration) error {
+	service, err := r.Engine.service(r.Engine.api)
+	if err != nil {
+		return err
+	}
+	project, err := withoutOrder(r.project).WithSelectedServices(services, types.IgnoreDependencies)
+	if err != nil {
+		return err
+	}
+	return service.Stop(ctx, r.Plan.Name, api.StopOptions{Project: project, Services: services, Timeout: grace})
+}
+
+// Kill kills a container.
+func (r *Runtime) Kill(ctx context.Context, instance string) error {
+	_, err := r.Engine.api.ContainerKill(ctx, r.refs[instance].id, client.ContainerKillOptions{Signal: "KILL"})
+	return err
+}
+
+// Wait waits until the output of all containers has been told, after their end.
+func (r *Runtime) Wait() { r.outputs.Wait() }
+
+// writeShimFiles makes what the shims of services read.
+func (r *Runtime) writeShimFiles(services []string) error {
+	if r.Socket == "" || r.Engine.HasListenerPath() {
+		return nil
+	}
+	for _, c := range r.refs {
+		s := r.services[c.service]
+		if !slices.Contains(services, c.service) {
+			continue
+		}
+		filter, err := filterOf(s).Compile()
+		if err != nil {
+			return err
+		}
+		h := r.shimOf(c.instance)
+		if err := os.RemoveAll(h.directory); err != nil {
+			return err
+		}
+		if err := h.write(filter, c.metadata, r.Socket); err != nil {
+			return fmt.Errorf("prepare the shim of %s: %w", c.instance, err)
+		}
+	}
+	return nil
+}
+
+func (r *Runtime) shimOf(instance string) shimHandOver {
+	return shimHandOver{program: shimPath, directory: filepath.Join(r.Directory, instance), waitKillable: r.WaitKillable}
+}
+
+func filterOf(s *compose.Service) seccomp.Filter {
+	return seccomp.Filter{AllowIOURing: s.Settings.AllowIOURing}
+}
+
+// creationOrder is the project in which containers are created: after those
+// that the engine must know by then, whose namespaces or volumes they share or
+// whom they link to. Compose would create along depends_on.
+func creationOrder(project *types.Project) *types.Project {
+	ordered := compose.Unordered(project)
+	for name, s := range ordered.Services {
+		for _, link := range s.Links {
+			target := linkTarget(link)
+			if _, ok := ordered.Services[target]; !ok || s.DependsOn[target].Condition != "" {
+				continue
+			}
+			s.DependsOn = maps.Clone(s.DependsOn)
+			if s.DependsOn == nil {
+				s.DependsOn = types.DependsOnConfig{}
+			}
+			s.DependsOn[target] = types.ServiceDependency{Condition: types.ServiceConditionStarted, Required: true}
+		}
+		ordered.Services[name] = s
+	}
+	return ordered
+}
+
+// withoutOrder is the project without any dependency.
+func withoutOrder(project *types.Project) *types.Project {
+	free := compose.Unordered(project)
+	for name, s := range free.Services {
+		s.DependsOn = nil
+		free.Services[name] = s
+	}
+	return free
+}
+
+func newMetadata() string { return "upall:" + rand.Text() }
