@@ -110,7 +110,7 @@ func (i *Interceptor) forgetBinds(n *instance) {
 			delete(i.takers, cookie)
 		}
 	}
-	maps.DeleteFunc(i.told, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
+	maps.DeleteFunc(i.told, func(t toldPort, _ bool) bool { return t.of == n })
 	maps.DeleteFunc(i.places, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
 	maps.DeleteFunc(i.udpBound, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
 }

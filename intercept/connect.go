@@ -28,7 +28,7 @@ func (i *Interceptor) connectFor(h *hold, actual netip.AddrPort) {
 	}
 	errno := linux.Errno(sock.Connect(actual), 0)
 	if h.way == event.Parked {
-		i.space.move(h, actual)
+		h.src, _ = h.sock.LocalAddr() // whence the SYN comes; invalid: from asks again
 	}
 	if !blocking || (errno != unix.EINPROGRESS && errno != unix.EALREADY) {
 		if blocking {
@@ -48,22 +48,6 @@ func (i *Interceptor) connectFor(h *hold, actual netip.AddrPort) {
 		i.logIf("finish a connect for a client", errors.Join(sock.SetNonblock(false), sock.Close()))
 		s.reply(call.ID, errno)
 	})
-}
-
-// move notes from which address the SYN to actual will come.
-func (s *space) move(h *hold, actual netip.AddrPort) {
-	var err error
-	if h.src, err = h.sock.LocalAddr(); err != nil {
-		return
-	}
-	as := s.awaiting[h.target]
-	for n, a := range as {
-		if a.h == h {
-			s.awaiting[h.target] = append(as[:n:n], as[n+1:]...)
-			s.awaiting[actual] = append(s.awaiting[actual], a)
-			return
-		}
-	}
 }
 
 func (i *Interceptor) logIf(what string, err error) {

@@ -92,7 +92,7 @@ func (i *Interceptor) queueEarly(h *hold) {
 	h.way = event.Early
 	h.noteCookie()
 	if int(h.call.Nr) == unix.SYS_CONNECT {
-		i.connectFor(h, i.real(h.target))
+		i.connectFor(h, i.actual(h))
 	} else {
 		i.perform(h) // it sends data too
 	}
@@ -212,7 +212,7 @@ func (s *source) takeOver(n *seccomp.Notification, sock *linux.Socket, cookie ui
 	}
 	delete(s.early, at)
 	s.discard(early)
-	s.listens(n, at)
+	s.listens(n, at, false)
 	s.step(registry.Take{At: at, Max: math.MaxInt}) // they are connected already
 }
 

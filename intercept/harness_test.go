@@ -236,7 +236,11 @@ func (l *lab) waitParked(n int) {
 	}
 	testenv.Eventually(l.t, patience, func() error {
 		var got int
-		l.do(func() { got = len(l.space.parked) })
+		l.do(func() {
+			for _, s := range l.spaces {
+				got += len(s.parked)
+			}
+		})
 		if got != n {
 			return fmt.Errorf("%d SYNs are parked, want %d", got, n)
 		}

@@ -2,7 +2,6 @@ package intercept
 
 import (
 	"errors"
-	"math"
 	"net/netip"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 // valid when:
 //
 //	asked:   source, call, sock
+//	untold:  the same, the call is unanswered: it is not known yet whether it can be parked
 //	Parked:  awaiting its SYN: sock, or src where upall connected it; then packet and syn
 //	Early:   nothing more; the client waits in a backlog
 //	Kept:    call
@@ -31,9 +31,12 @@ type hold struct {
 	isAnswered bool          // Kept: the call has had its response before the hold ends
 	asked      netip.AddrPort
 	target     netip.AddrPort
+	to         netip.AddrPort // where it goes, if valid; else to where target is
 	server     string
 	way        event.Way
 	began      time.Time
+	cause      string // of the hold
+	untold     bool   // its event is still to come
 
 	src      netip.AddrPort
 	syn      ends
@@ -61,11 +64,19 @@ func (i *Interceptor) pass(id uint64) {
 // perform does the connect: the kernel does where the client's own address is
 // right, else upall does on the duplicate.
 func (i *Interceptor) perform(h *hold) {
-	if actual := i.real(h.target); actual != h.asked {
+	if actual := i.actual(h); actual != h.asked {
 		i.connectFor(h, actual)
 		return
 	}
 	h.source.proceed(h.call.ID)
+}
+
+// actual is where the connect goes.
+func (i *Interceptor) actual(h *hold) netip.AddrPort {
+	if h.to.IsValid() {
+		return h.to
+	}
+	return i.real(h.target)
 }
 
 func (i *Interceptor) discardOf(h *hold) {
@@ -76,24 +87,54 @@ func (i *Interceptor) discardOf(h *hold) {
 // begin holds a connect in the best way that there is for it.
 func (i *Interceptor) begin(o registry.Hold) {
 	h := i.holds[o.ID]
-	h.server, h.began = o.Server, time.Now()
+	h.server, h.began, h.cause, h.untold = o.Server, time.Now(), o.Cause, true
+	i.place(o.ID, h)
+}
+
+func (i *Interceptor) place(id uint64, h *hold) {
 	switch {
 	case h.source == nil:
 		h.way = event.Early
 	case i.early[h.target] != nil && !h.source.instance.gated.Load():
 		i.queueEarly(h)
+	case !i.disabled.Has(linux.Park) && !h.source.space.isOpen():
+		i.start(h.source.space) // no container's if it is never held
+		h.source.space.undecided = append(h.source.space.undecided, id)
+		h.way = event.Kept
+		i.kept[h.call.PID] = id
+		return
 	case i.isParkable(h):
 		h.way = event.Parked
-		i.space.awaitSYN(o.ID, h)
+		h.source.space.awaitSYN(id, h, i.actual(h))
 		i.perform(h)
 	case !h.source.instance.gated.Load() && i.listensFor(h):
 		i.queueEarly(h)
 	default:
 		h.way = event.Kept
-		i.kept[h.call.PID] = o.ID
-		i.keep(o.ID, h)
+		i.kept[h.call.PID] = id
+		i.keep(id, h)
 	}
-	i.tell(i.holdEvent(event.HoldBegan, o.ID, h, o.Cause))
+	i.tellHold(id, h)
+}
+
+// decide goes on with a hold once it is known whether it can be parked.
+func (i *Interceptor) decide(id uint64, h *hold) {
+	if !h.source.fd.IsValid(h.call.ID) {
+		i.step(registry.Gone{ID: id})
+		return
+	}
+	delete(i.kept, h.call.PID)
+	i.place(id, h)
+}
+
+func (i *Interceptor) tellHold(id uint64, h *hold) {
+	if !h.untold {
+		return
+	}
+	h.untold = false
+	e := i.holdEvent(event.HoldBegan, id, h, h.cause)
+	e.Time = h.began
+	i.tell(e)
 }
 
 func (i *Interceptor) holdEvent(t event.Type, id uint64, h *hold, cause string) event.Event {
@@ -109,7 +150,7 @@ func (i *Interceptor) holdEvent(t event.Type, id uint64, h *hold, cause string) 
 
 // isParkable prepares the client's socket for its SYN to be parked.
 func (i *Interceptor) isParkable(h *hold) bool {
-	if i.disabled.Has(linux.Park) || !i.space.open(i) {
+	if i.disabled.Has(linux.Park) || h.source.space.parkErr != nil {
 		return false
 	}
 	err := h.sock.Mark(park.DefaultMarkHold)
@@ -159,6 +200,9 @@ func (i *Interceptor) endHold(id uint64, end event.End, cause string, elapsed ti
 		return // ended by shutDown, which the registry was not told of
 	}
 	delete(i.holds, id)
+	if h.way != "" {
+		i.tellHold(id, h)
+	}
 	if h.way == event.Kept {
 		delete(i.kept, h.call.PID)
 	}
@@ -172,6 +216,7 @@ func (i *Interceptor) endHold(id uint64, end event.End, cause string, elapsed ti
 	case end == event.Released:
 		i.releaseKept(h)
 	case h.isAnswered:
+		i.discardOf(h)
 	default:
 		h.source.reply(h.call.ID, unix.ECONNREFUSED)
 		i.discardOf(h)
@@ -195,7 +240,8 @@ func (i *Interceptor) serviceAt(addr netip.Addr) string {
 // a client that is told to continue comes when it is scheduled, so many could
 // come at once and find the accept queue full.
 func (i *Interceptor) releaseKept(h *hold) {
-	s, actual := h.source, i.real(h.target)
+	i.discardOf(h) // of one that was not decided on yet
+	s, actual := h.source, i.actual(h)
 	if int(h.call.Nr) != unix.SYS_CONNECT && actual == h.asked {
 		s.proceed(h.call.ID) // it sends data too
 		return
@@ -217,68 +263,6 @@ func (i *Interceptor) answerKept(name string) {
 		}
 	}
 }
-
-// dropHoldsOf ends the holds of an instance whose processes have ended.
-func (i *Interceptor) dropHoldsOf(n *instance) {
-	for id, h := range i.holds {
-		if h.source != nil && h.source.instance == n {
-			i.step(registry.Gone{ID: id})
-		}
-	}
-}
-
-// maxKeptChecks bounds how many kept calls are looked at in a round: the kernel
-// searches a list for each.
-const maxKeptChecks = 1000
-
-// findGone ends the holds whose clients went away: the kernel tells nobody.
-func (i *Interceptor) findGone() {
-	var gone []uint64
-	checks := maxKeptChecks
-	for _, id := range i.kept { // in random order
-		if h := i.holds[id]; !h.source.fd.IsValid(h.call.ID) {
-			gone = append(gone, id)
-		}
-		if checks--; checks == 0 {
-			break
-		}
-	}
-	gone = append(gone, i.space.forgetSockets(i)...)
-	gone = append(gone, i.goneParked()...)
-	gone = append(gone, i.goneEarly()...)
-	for _, id := range gone {
-		i.step(registry.Gone{ID: id})
-	}
-}
-
-// drainAll releases waiters of every endpoint that serves, as many as its accept
-// queue has room for.
-func (i *Interceptor) drainAll() {
-	for at := range i.space.late {
-		i.acceptLate(at)
-	}
-	for at := range i.drains {
-		room := i.space.room(i.real(at))
-		before := len(i.holds)
-		i.step(registry.Take{At: at, Max: room})
-		if room > 0 && len(i.holds) == before {
-			delete(i.drains, at)
-		}
-	}
-}
-
-// room tells how many waiters may be released at once to a listener whose
-// accept queue has this length and limit. Half of the queue stays free, for a
-// SYN that finds it full is retried after a second or more.
-func room(length, limit int) int {
-	if half := max(1, limit/2); half > length {
-		return half - length
-	}
-	return 0
-}
-
-// noRoomKnown is for a listener whose queue cannot be looked at.
-const noRoomKnown = math.MaxInt
 
 func endError(end event.End, cause string) error {
 	if end == event.Released {

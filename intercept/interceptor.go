@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,17 @@ type Instance struct {
 	// OnDemand tells whether it may do so on another port too, once a client is
 	// held that could else be held by blocking it alone. Nil: on none.
 	OnDemand func(port uint16) bool
+	// Metadata is what its notifyFDs are handed over with, if that is not for Add
+	// to choose: a container keeps it over several runs of upall.
+	Metadata string
+	// Loopback stands for the loopback of the network namespace: ::1 with a zone
+	// that is unique to it, and the same for all instances that share it. Connects
+	// to the loopback then wait for them as any other. Invalid: they pass. It has no
+	// meaning with Rewrite.
+	Loopback netip.Addr
+	// OnHost says that the instance is in the host's network namespace, where
+	// published ports are reached. Rewrite implies it.
+	OnHost bool
 }
 
 // Options are for Open.
@@ -52,16 +64,20 @@ type Interceptor struct {
 	log       *slog.Logger
 	disabled  linux.Disabled
 	threadFDs bool // PIDFD_THREAD
+	ownNetNS  linux.NetNSID
 	agent     *seccomp.Agent
 	routes    atomic.Pointer[routes]
 
-	inputs chan func()   // to the loop; full: the sender waits, so a client does
-	quit   chan struct{} // closed when the loop is to end
-	done   chan struct{} // closed when it has
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup // probes and the connects that upall waits for
-	closed sync.Once
+	inputs chan func() // to the loop; full: the sender waits, so a client does
+	// sourceDone says that a source has no task left; full: the loop is to look
+	// already.
+	sourceDone chan struct{}
+	quit       chan struct{} // closed when the loop is to end
+	done       chan struct{} // closed when it has
+	ctx        context.Context
+	cancel     context.CancelFunc
+	work       sync.WaitGroup // probes and the connects that upall waits for
+	closed     sync.Once
 
 	loop // owned by the goroutine run
 }
@@ -75,7 +91,14 @@ func Open(ctx context.Context, o Options) (*Interceptor, error) {
 		emit: o.Emit, log: o.Logger, disabled: o.Disabled,
 		threadFDs: !o.Disabled.Has(linux.PIDFDThread) && linux.HasPIDFDThread(),
 		inputs:    make(chan func(), 256), quit: make(chan struct{}), done: make(chan struct{}),
-		loop: newLoop(),
+		sourceDone: make(chan struct{}, 1),
+		loop:       newLoop(),
+	}
+	if err := i.findOwnNetNS(); err != nil {
+		return nil, err
+	}
+	if err := seccomp.CatchInterrupts(); err != nil {
+		return nil, err
 	}
 	i.ctx, i.cancel = context.WithCancel(ctx)
 	i.routes.Store(newRoutes(hostAddrs()))
@@ -87,6 +110,16 @@ func Open(ctx context.Context, o Options) (*Interceptor, error) {
 	i.registry.Add(registry.Instance{Name: hostName, Service: hostName, HoldTimeout: o.HoldTimeout})
 	go i.run()
 	return i, nil
+}
+
+func (i *Interceptor) findOwnNetNS() error {
+	ns, err := linux.OpenNetNS(0)
+	if err != nil {
+		return err
+	}
+	i.ownNetNS, err = ns.ID()
+	i.spaces[i.ownNetNS] = newSpace(i.ownNetNS, nil)
+	return errors.Join(err, ns.Close())
 }
 
 // Close ends every hold with ECONNREFUSED, gives all notifyFDs up and waits for
@@ -103,18 +136,26 @@ func (i *Interceptor) Close() error {
 	return err
 }
 
-// Add makes an instance known and returns the metadata with which its notifyFD
-// must be handed over. Its early listeners are open when Add returns.
+// Add makes an instance known and returns the metadata with which its notifyFDs
+// must be handed over. Its early listeners are open when Add returns. Instances
+// may be added at any time.
 func (i *Interceptor) Add(in Instance) (metadata string) {
-	metadata = "upall:" + rand.Text()
+	in.OnHost = in.OnHost || in.Rewrite
+	if in.Metadata == "" {
+		in.Metadata = "upall:" + rand.Text()
+	}
 	i.do(func() {
 		n := &instance{Instance: in}
 		n.gated.Store(len(in.Jobs) > 0)
 		n.probes, n.cancel = context.WithCancel(i.ctx)
-		i.instances[in.Name], i.tokens[metadata] = n, n
-		i.registry.Add(in.Instance)
-		if in.Rewrite && !i.disabled.Has(linux.Park) {
-			i.space.start(i)
+		i.instances[in.Name], i.tokens[in.Metadata] = n, n
+		known := in.Instance
+		if in.Loopback.IsValid() && !in.Rewrite {
+			known.Addrs = append(slices.Clone(in.Addrs), in.Loopback)
+		}
+		i.registry.Add(known)
+		if in.Rewrite {
+			i.start(i.spaces[i.ownNetNS])
 		}
 		i.updateRoutes(func(r *routes) {
 			for _, a := range in.Addrs {
@@ -123,12 +164,39 @@ func (i *Interceptor) Add(in Instance) (metadata string) {
 		})
 		i.openEarly(n)
 	})
-	return metadata
+	return in.Metadata
 }
 
-// Started tells that the instance's program is about to run.
+// Remove forgets an instance, whose program has ended: those who wait for it are
+// refused, unless another instance that shares its addresses may still come.
+func (i *Interceptor) Remove(name string) {
+	i.do(func() {
+		n := i.instances[name]
+		if n == nil {
+			return
+		}
+		i.answerKept(name)
+		i.forget(n)
+		i.step(registry.Removed{Instance: name})
+		i.closeEarly(n)
+		n.cancel()
+		delete(i.serveProbes, n)
+		delete(i.tokens, n.Metadata)
+		delete(i.instances, name)
+		i.forgetRoutes()
+	})
+}
+
+// Started tells that the instance's program is about to run: for the first time,
+// or again, also after it has ended for good.
 func (i *Interceptor) Started(name string) {
-	i.do(func() { i.step(registry.Started{Instance: name}) })
+	i.do(func() {
+		if n := i.instances[name]; n != nil && n.isOver {
+			n.isOver = false
+			i.openEarly(n)
+		}
+		i.step(registry.Started{Instance: name})
+	})
 }
 
 // Ended tells that the instance's program, and all that descended from it, has
@@ -141,16 +209,21 @@ func (i *Interceptor) Ended(name string, code int, final bool) {
 		}
 		n.cancel()
 		n.probes, n.cancel = context.WithCancel(i.ctx)
-		i.dropSources(n)
-		i.dropHoldsOf(n)
-		i.forgetBinds(n)
+		i.forget(n)
 		i.step(registry.Ended{Instance: name, Code: code, Final: final})
-		if !final {
+		if n.isOver = final; !final {
 			i.openEarly(n)
 		} else {
 			i.closeEarly(n)
 		}
 	})
+}
+
+// forget drops what was of the instance's processes.
+func (i *Interceptor) forget(n *instance) {
+	i.dropSources(n)
+	i.dropHoldsOf(n)
+	i.forgetBinds(n)
 }
 
 // Answer ends the holds of the instance's kept calls, so that a signal to it is
@@ -162,24 +235,31 @@ func (i *Interceptor) Answer(name string) {
 // attach takes a notifyFD that a shim has handed over.
 func (i *Interceptor) attach(state seccomp.State, fd *seccomp.NotifyFD) error {
 	err := errors.New("the interceptor is closed")
+	ns, id := i.netNSOf(state.PID) // now: the process may be gone later
 	i.do(func() {
 		n := i.tokens[state.Metadata]
 		if n == nil {
 			err = fmt.Errorf("hand-over with unknown metadata %q", state.Metadata)
 			return
 		}
-		err = i.openSource(n, fd)
+		err = nil
+		i.openSource(n, i.enter(ns, id), fd)
 	})
-	if err != nil {
-		i.log.Warn("hand-over refused", "error", err)
-		return errors.Join(err, fd.Close())
+	if err == nil {
+		return nil
 	}
-	return nil
+	i.log.Warn("hand-over refused", "error", err)
+	if ns != nil {
+		err = errors.Join(err, ns.Close())
+	}
+	return errors.Join(err, fd.Close())
 }
 
+// dropSources closes those of an instance's sources that have no task left: what
+// runs already in a container that is started again is of its next run.
 func (i *Interceptor) dropSources(n *instance) {
 	for s := range i.sources {
-		if s.instance == n {
+		if s.instance == n && (n.Rewrite || s.fd.IsDone()) {
 			i.closeSource(s)
 		}
 	}

@@ -1,6 +1,8 @@
 package intercept
 
 import (
+	"context"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -28,11 +30,30 @@ func (s *source) listen(n *seccomp.Notification) {
 	if errno != 0 || err != nil {
 		return
 	}
-	s.listens(n, s.logical(local))
+	v6Only := local.Addr() == netip.IPv6Unspecified() && sock.IsV6Only()
+	s.noteLoopback(local, v6Only)
+	s.listens(n, s.logical(local), v6Only)
+}
+
+// noteLoopback remembers where on the instance's loopback it listens.
+func (s *source) noteLoopback(local netip.AddrPort, v6Only bool) {
+	if !s.instance.Loopback.IsValid() || (!local.Addr().IsLoopback() && !local.Addr().IsUnspecified()) {
+		return
+	}
+	if local.Addr() == netip.IPv6Unspecified() && !v6Only {
+		local = netip.AddrPortFrom(netip.IPv4Unspecified(), local.Port())
+	}
+	s.loopbacks[netip.AddrPortFrom(s.instance.Loopback, local.Port())] = specified(local)
 }
 
 // logical is the endpoint that a listener on local stands for.
 func (s *source) logical(local netip.AddrPort) netip.AddrPort {
+	if !s.instance.Rewrite {
+		if local.Addr().IsLoopback() && s.instance.Loopback.IsValid() {
+			return netip.AddrPortFrom(s.instance.Loopback, local.Port())
+		}
+		return local
+	}
 	for at, actual := range s.remapped {
 		if actual == local {
 			return at
@@ -42,43 +63,63 @@ func (s *source) logical(local netip.AddrPort) netip.AddrPort {
 }
 
 // listens tells of a listener.
-func (s *source) listens(n *seccomp.Notification, at netip.AddrPort) {
+func (s *source) listens(n *seccomp.Notification, at netip.AddrPort, v6Only bool) {
 	i := s.instance
-	if first := netip.AddrPortFrom(i.Addrs[0], at.Port()); !s.told[first] { // not again for IPv6
-		s.told[first] = true
+	if listening := (toldPort{i, at.Port()}); !s.told[listening] { // not again for IPv6
+		s.told[listening] = true
 		s.tell(event.Event{Type: event.Listening, Instance: i.Name, Port: at.Port()})
 	}
 	probe, ok := serve.For(linux.ProgramNames(int(n.PID))...)
 	if ok {
 		s.serveProbes[i] = probe
 	}
-	s.step(registry.Listened{Instance: i.Name, At: at, Probe: ok})
+	s.step(registry.Listened{Instance: i.Name, At: at, Probe: ok, V6Only: v6Only})
 }
 
-// probe waits until the listener serves.
-func (i *Interceptor) probe(at netip.AddrPort) {
-	n := i.instanceAt(at.Addr())
+// probe waits until the listener serves, asking from within its own network
+// namespace. Where that cannot be found out it is taken to.
+func (i *Interceptor) probe(o registry.Probe) {
+	n := i.instances[o.Instance]
 	if n == nil {
 		return
 	}
-	ctx, probe, actual := n.probes, i.serveProbes[n], i.real(at)
+	ctx, probe, actual := n.probes, i.serveProbes[n], i.real(o.At)
+	options, end := i.dialerFor(n)
 	i.work.Go(func() {
-		if err := serve.Wait(ctx, probe, actual, 0); err != nil {
-			return // the instance has ended
+		defer end()
+		if err := serve.Wait(ctx, probe, actual, options); err != nil && ctx.Err() == nil {
+			i.log.Warn("ask whether an instance serves", "instance", n.Name, "error", err)
 		}
 		i.post(func() {
 			if ctx.Err() == nil {
-				i.step(registry.Served{At: at})
+				i.step(registry.Served{At: o.At})
 			}
 		})
 	})
 }
 
-func (i *Interceptor) instanceAt(addr netip.Addr) *instance {
+// dialerFor returns how to connect from the instance's network namespace, and what
+// to call when that is done.
+func (i *Interceptor) dialerFor(n *instance) (serve.Options, func()) {
+	if n.space == nil || n.space.ns == nil {
+		return serve.Options{}, func() {}
+	}
+	ns, err := n.space.ns.Dup() // the space may be closed meanwhile
+	if err != nil {
+		i.log.Warn("keep a network namespace", "instance", n.Name, "error", err)
+		return serve.Options{}, func() {}
+	}
+	dial := func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) { return linux.DialIn(ctx, ns, addr) }
+	return serve.Options{Dial: dial}, func() { i.logIf("close a network namespace", ns.Close()) }
+}
+
+// instanceAt returns the first by name of the instances that have the address,
+// nil if there are none. They share a network namespace.
+func (i *Interceptor) instanceAt(addr netip.Addr) (first *instance) {
 	for _, n := range i.instances {
-		if slices.Contains(n.Addrs, addr) {
-			return n
+		if has := slices.Contains(n.Addrs, addr) || n.Loopback == addr; has && (first == nil || n.Name < first.Name) {
+			first = n
 		}
 	}
-	return nil
+	return first
 }

@@ -10,6 +10,7 @@ import (
 	"upall/intercept/registry"
 	"upall/intercept/serve"
 	"upall/internal/event"
+	"upall/internal/linux"
 )
 
 // loop is the state that only the goroutine run touches.
@@ -25,7 +26,8 @@ type loop struct {
 	lastID uint64
 	kept   map[uint32]uint64           // thread -> its kept hold
 	drains map[netip.AddrPort]struct{} // serve, and have waiters
-	space  space
+	late   map[lateness][]uint32       // packets of SYNs that come after their release
+	spaces map[linux.NetNSID]*space    // of upall itself always, and of sources
 
 	// Listeners, by where they are in the project's terms.
 	early       map[netip.AddrPort]*earlyListener
@@ -33,7 +35,8 @@ type loop struct {
 	takers      map[uint64][]taker        // socket cookie -> who has the early listener instead
 	places      map[netip.AddrPort]bool   // what instances have bound; whether for IPv6 alone
 	remapped    map[netip.AddrPort]netip.AddrPort
-	told        map[netip.AddrPort]bool // that it listens
+	loopbacks   map[netip.AddrPort]netip.AddrPort // endpoint of a loopback -> where on it
+	told        map[toldPort]bool                 // that it listens
 	serveProbes map[*instance]serve.Probe
 	udpBound    map[netip.AddrPort]bool
 	udpWaiters  map[netip.AddrPort][]chan struct{}
@@ -45,6 +48,13 @@ type instance struct {
 	gated  atomic.Bool // its connects must ask the registry
 	cancel func()      // of its serve probes
 	probes context.Context
+	space  *space // of its newest source
+	isOver bool   // ended for good, and not started since
+}
+
+type toldPort struct {
+	of   *instance
+	port uint16
 }
 
 func newLoop() loop {
@@ -62,7 +72,10 @@ func newLoop() loop {
 		takers:      map[uint64][]taker{},
 		places:      map[netip.AddrPort]bool{},
 		remapped:    map[netip.AddrPort]netip.AddrPort{},
-		told:        map[netip.AddrPort]bool{},
+		late:        map[lateness][]uint32{},
+		spaces:      map[linux.NetNSID]*space{},
+		loopbacks:   map[netip.AddrPort]netip.AddrPort{},
+		told:        map[toldPort]bool{},
 		serveProbes: map[*instance]serve.Probe{},
 		udpBound:    map[netip.AddrPort]bool{},
 		udpWaiters:  map[netip.AddrPort][]chan struct{}{},
@@ -104,7 +117,7 @@ func (i *Interceptor) run() {
 	defer check.Stop()
 	for {
 		var pace <-chan time.Time
-		if len(i.drains) > 0 || len(i.space.late) > 0 {
+		if len(i.drains) > 0 || len(i.late) > 0 {
 			pace = time.After(paceInterval)
 		}
 		var due <-chan time.Time
@@ -120,6 +133,9 @@ func (i *Interceptor) run() {
 			i.step(registry.Tick{})
 		case <-check.C:
 			i.findGone()
+			i.closeDone()
+		case <-i.sourceDone:
+			i.closeDone()
 		case <-i.quit:
 			return
 		}
@@ -139,8 +155,9 @@ func (i *Interceptor) shutDown() {
 		i.closeEarly(n)
 		n.cancel()
 	}
-	if err := i.space.close(); err != nil {
-		i.log.Warn("close the queue of parked connects", "error", err)
+	for _, s := range i.spaces {
+		i.release(s)
+		i.logIf("close a space", s.close())
 	}
 }
 
@@ -193,7 +210,7 @@ func (i *Interceptor) carryOut(o registry.Output) {
 	case registry.Canceled:
 		i.endHold(o.ID, event.Canceled, "the client went away", o.Elapsed)
 	case registry.Probe:
-		i.probe(o.At)
+		i.probe(o)
 	case registry.Drain:
 		i.drains[o.At] = struct{}{}
 	case registry.Ready:

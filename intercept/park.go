@@ -7,21 +7,9 @@ import (
 	"time"
 
 	"upall/intercept/park"
-	"upall/intercept/sockdiag"
 	"upall/internal/event"
 	"upall/internal/linux"
 )
-
-// space is a network namespace in which connects are parked.
-type space struct {
-	opening  chan struct{} // closed when parker and parkErr are valid; nil before start
-	parker   *park.Parker
-	parkErr  error
-	diag     *sockdiag.Conn
-	awaiting map[netip.AddrPort][]awaited // by target: marked, the SYN has not come yet
-	parked   map[ends]*hold               // the SYN is in the queue
-	late     map[netip.AddrPort][]uint32  // by target: packets of SYNs that come after their release
-}
 
 // ends are the two ends of a connection.
 type ends struct{ src, dst netip.AddrPort }
@@ -36,41 +24,6 @@ type awaited struct {
 // open, where the first write sends it; while it is open a close of the client's
 // goes unseen.
 const socketPatience = time.Second
-
-// start makes the queue and its rules. It goes on beside the loop, for the kernel
-// takes some 30 ms, in which no call could be answered.
-func (s *space) start(i *Interceptor) {
-	if s.opening != nil {
-		return
-	}
-	s.awaiting, s.parked = map[netip.AddrPort][]awaited{}, map[ends]*hold{}
-	s.late = map[netip.AddrPort][]uint32{}
-	s.opening = make(chan struct{})
-	i.work.Go(func() {
-		defer close(s.opening)
-		s.parker, s.parkErr = park.Open(park.Options{
-			Logger: i.log,
-			Handle: func(p park.Packet) {
-				select {
-				case i.inputs <- func() { i.arrived(p) }:
-				case <-i.quit:
-				}
-			},
-			DisableNativeQueue: i.disabled.Has(linux.NativeQueue),
-			DisableOwner:       i.disabled.Has(linux.TableOwner),
-		})
-		if s.parkErr != nil {
-			i.log.Info("connects cannot be parked", "reason", s.parkErr)
-		}
-	})
-}
-
-// open waits until the queue is there and tells whether there is one.
-func (s *space) open(i *Interceptor) bool {
-	s.start(i)
-	<-s.opening
-	return s.parkErr == nil
-}
 
 // CannotPark says why connects cannot be parked in this network namespace, nil
 // when they can. It tries, which takes the kernel some 40 ms.
@@ -92,29 +45,8 @@ func ParkingPermitted(disabled linux.Disabled) error {
 	return park.Permitted(park.Options{})
 }
 
-func (s *space) close() error {
-	var errs []error
-	if s.opening != nil {
-		<-s.opening
-	}
-	for _, as := range s.awaiting {
-		for _, a := range as {
-			if a.h.sock != nil {
-				errs = append(errs, a.h.sock.Close())
-			}
-		}
-	}
-	if s.parker != nil {
-		errs = append(errs, s.parker.Close())
-	}
-	if s.diag != nil {
-		errs = append(errs, s.diag.Close())
-	}
-	return errors.Join(errs...)
-}
-
-func (s *space) awaitSYN(id uint64, h *hold) {
-	s.awaiting[h.target] = append(s.awaiting[h.target], awaited{id, h})
+func (s *space) awaitSYN(id uint64, h *hold, to netip.AddrPort) {
+	s.awaiting[to] = append(s.awaiting[to], awaited{id, h})
 }
 
 // take finds the hold that a SYN from src is of. A socket that does not tell its
@@ -157,23 +89,28 @@ func (h *hold) from() netip.AddrPort {
 // netfilter hook is removed. If its hold was released meanwhile it is late: it and
 // its like come together, so they too wait for room. Any other SYN without a hold
 // is let go: it is of another upall.
-func (i *Interceptor) arrived(p park.Packet) {
-	if !i.space.open(i) { // another upall's SYN may come before we have parked any
+func (i *Interceptor) arrived(s *space, p park.Packet) {
+	switch {
+	case s.isClosed:
+		return // the end of the parker lets it go
+	case !s.isOpen(): // another upall's SYN may come before we have parked any
+		s.tooEarly = append(s.tooEarly, p)
 		return
 	}
 	at := ends{p.Src, p.Dst}
-	if h := i.space.parked[at]; h != nil {
+	if h := s.parked[at]; h != nil {
 		h.packet = p.ID
 		return
 	}
-	h := i.space.take(p.Src, p.Dst)
+	h := s.take(p.Src, p.Dst)
 	if h == nil {
 		if i.instanceAt(p.Dst.Addr()) != nil {
-			i.space.late[p.Dst] = append(i.space.late[p.Dst], p.ID)
-			i.acceptLate(p.Dst)
+			of := lateness{s, p.Dst}
+			i.late[of] = append(i.late[of], p.ID)
+			i.acceptLate(of)
 			return
 		}
-		i.verdict(i.space.parker.Accept, p.ID)
+		i.verdict(s.parker.Accept, p.ID)
 		return
 	}
 	i.discardOf(h)
@@ -182,18 +119,24 @@ func (i *Interceptor) arrived(p park.Packet) {
 		i.judge(h, h.overtake)
 		return
 	}
-	i.space.parked[at] = h
+	s.parked[at] = h
+}
+
+// lateness is of SYNs that come after their release.
+type lateness struct {
+	space *space
+	dst   netip.AddrPort
 }
 
 // acceptLate lets late SYNs go as far as the accept queue has room.
-func (i *Interceptor) acceptLate(dst netip.AddrPort) {
-	late := i.space.late[dst]
-	now := min(i.space.room(dst), len(late))
-	i.verdict(i.space.parker.Accept, late[:now]...)
+func (i *Interceptor) acceptLate(of lateness) {
+	late := i.late[of]
+	now := min(i.room(of.dst), len(late))
+	i.verdict(of.space.parker.Accept, late[:now]...)
 	if now == len(late) {
-		delete(i.space.late, dst)
+		delete(i.late, of)
 	} else {
-		i.space.late[dst] = late[now:]
+		i.late[of] = late[now:]
 	}
 }
 
@@ -205,14 +148,17 @@ func (i *Interceptor) verdict(give func(...uint32) error, packets ...uint32) {
 
 // judge gives the verdict on the SYN of an ended hold.
 func (i *Interceptor) judge(h *hold, end event.End) {
-	delete(i.space.parked, h.syn)
+	s := h.source.space
+	if s.parked[h.syn] == h {
+		delete(s.parked, h.syn)
+	}
 	switch end {
 	case event.Released:
-		i.verdict(i.space.parker.Accept, h.packet)
+		i.verdict(s.parker.Accept, h.packet)
 	case event.Refused, event.Expired:
-		i.verdict(i.space.parker.Refuse, h.packet)
+		i.verdict(s.parker.Refuse, h.packet)
 	default:
-		i.verdict(i.space.parker.Drop, h.packet)
+		i.verdict(s.parker.Drop, h.packet)
 	}
 }
 
@@ -226,30 +172,43 @@ func (i *Interceptor) endParked(h *hold, end event.End) {
 
 // goneParked returns the parked holds whose sockets are not connecting any more:
 // closed, or timed out by themselves.
-func (i *Interceptor) goneParked() []uint64 {
-	if len(i.space.parked) == 0 && len(i.space.awaiting) == 0 {
-		return nil
+func (i *Interceptor) goneParked() (gone []uint64) {
+	alive := map[*space]map[ends]bool{}
+	for _, s := range i.spaces {
+		if connecting, ok := i.connecting(s); ok {
+			alive[s] = connecting
+		}
 	}
-	diag, err := i.space.dial()
-	if err != nil {
-		return nil
-	}
-	connecting, err := diag.Connecting()
-	if err != nil {
-		i.log.Warn("look for parked clients", "error", err)
-		return nil
-	}
-	alive := make(map[ends]bool, len(connecting))
-	for _, c := range connecting {
-		alive[ends{c.Local, c.Remote}] = true
-	}
-	var gone []uint64
 	for id, h := range i.holds {
-		if h.way == event.Parked && h.syn.src.Port() != 0 && !alive[h.syn] {
+		if h.way != event.Parked || h.syn.src.Port() == 0 {
+			continue
+		}
+		if connecting, known := alive[h.source.space]; known && !connecting[h.syn] {
 			gone = append(gone, id)
 		}
 	}
 	return gone
+}
+
+// connecting returns the connects that are under way where any is parked.
+func (i *Interceptor) connecting(s *space) (alive map[ends]bool, ok bool) {
+	if len(s.parked) == 0 && len(s.awaiting) == 0 {
+		return nil, false
+	}
+	diag, err := s.dial()
+	if err != nil {
+		return nil, false
+	}
+	sockets, err := diag.Connecting()
+	if err != nil {
+		i.log.Warn("look for parked clients", "error", err)
+		return nil, false
+	}
+	alive = make(map[ends]bool, len(sockets))
+	for _, c := range sockets {
+		alive[ends{c.Local, c.Remote}] = true
+	}
+	return alive, true
 }
 
 // forgetSockets closes the duplicates whose SYN is late, and forgets holds that
@@ -279,28 +238,4 @@ func (s *space) forgetSockets(i *Interceptor) (gone []uint64) {
 		}
 	}
 	return gone
-}
-
-func (s *space) dial() (*sockdiag.Conn, error) {
-	if s.diag == nil {
-		diag, err := sockdiag.Dial(0)
-		if err != nil {
-			return nil, err
-		}
-		s.diag = diag
-	}
-	return s.diag, nil
-}
-
-// room looks at the accept queue of the listener.
-func (s *space) room(listener netip.AddrPort) int {
-	diag, err := s.dial()
-	if err != nil {
-		return noRoomKnown
-	}
-	length, limit, err := diag.AcceptQueue(listener)
-	if err != nil {
-		return noRoomKnown
-	}
-	return room(length, limit)
 }

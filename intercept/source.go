@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 type source struct {
 	*Interceptor
 	instance *instance
+	space    *space
 	fd       *seccomp.NotifyFD
 	tid      chan int       // its thread, once
 	stop     chan struct{}  // closed when it is to end
@@ -29,18 +31,18 @@ type source struct {
 	sockaddr [linux.SizeofSockaddrIn6]byte // of the caller
 }
 
-func (i *Interceptor) openSource(n *instance, fd *seccomp.NotifyFD) error {
-	if err := seccomp.CatchInterrupts(); err != nil {
-		return err
-	}
+func (i *Interceptor) openSource(n *instance, sp *space, fd *seccomp.NotifyFD) {
 	s := &source{
-		Interceptor: i, instance: n, fd: fd,
+		Interceptor: i, instance: n, space: sp, fd: fd,
 		tid: make(chan int, 1), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	s.rate.enabled = !i.disabled.Has(linux.SyncWakeUp)
 	i.sources[s] = struct{}{}
+	n.space = sp
+	if !n.NoHold {
+		i.start(sp)
+	}
 	go s.receive()
-	return nil
 }
 
 // closeSource ends the source's goroutine and closes its notifyFD.
@@ -62,6 +64,17 @@ func (i *Interceptor) closeSource(s *source) {
 	}
 	s.waits.Wait()
 	i.logIf("close a source", s.fd.Close())
+	i.leave(s.space)
+}
+
+// closeDone closes the sources that have no task left, such as those of ended
+// sessions in a container.
+func (i *Interceptor) closeDone() {
+	for s := range i.sources {
+		if s.fd.IsDone() {
+			i.closeSource(s)
+		}
+	}
 }
 
 // receive serves notifications until the source is stopped or of no more use.
@@ -80,6 +93,10 @@ func (s *source) receive() {
 		case errors.Is(err, seccomp.ErrInterrupted):
 		case errors.Is(err, seccomp.ErrGone):
 			if s.fd.IsDone() {
+				select {
+				case s.sourceDone <- struct{}{}:
+				default: // the loop is to look already
+				}
 				return
 			}
 		default:
@@ -136,7 +153,7 @@ func (s *source) ask(call seccomp.Notification, target netip.AddrPort, family in
 	if sock == nil {
 		return
 	}
-	s.handOver(call.ID, func() { s.connect(&call, sock, target, found.target) })
+	s.handOver(call.ID, func() { s.connect(&call, sock, target, found) })
 }
 
 // proceed lets the call go on as without upall.
@@ -227,15 +244,24 @@ func (s *source) messageName(n *seccomp.Notification) (addr, length uint64) {
 	return binary.NativeEndian.Uint64(head[:]), min(uint64(size), linux.SizeofSockaddrStorage)
 }
 
-// connect asks the registry. asked is the address that the client gave, target
-// what it means.
-func (s *source) connect(n *seccomp.Notification, sock *linux.Socket, asked, target netip.AddrPort) {
+// connect asks the registry. asked is the address that the client gave, found what
+// it means.
+func (s *source) connect(n *seccomp.Notification, sock *linux.Socket, asked netip.AddrPort, found route) {
 	if !s.fd.IsValid(n.ID) {
 		s.discard(sock) // interrupted while it waited for the loop, or the source is closed
 		return
 	}
 	s.replaceKept(n.PID)
-	if int(n.Nr) != unix.SYS_CONNECT && s.real(target) != asked {
+	if s.isForeign(asked, found) {
+		s.discard(sock)
+		s.proceed(n.ID)
+		return
+	}
+	h := &hold{source: s, call: *n, sock: sock, asked: asked, target: found.target, to: found.to}
+	if h.to.IsValid() {
+		h.asked = h.to // the kernel takes them for the same
+	}
+	if int(n.Nr) != unix.SYS_CONNECT && s.actual(h) != h.asked {
 		// Data cannot be sent elsewhere than asked. Programs connect plainly when
 		// fast open is not to be had (tcp(7), net.ipv4.tcp_fastopen).
 		s.reply(n.ID, unix.EOPNOTSUPP)
@@ -243,40 +269,18 @@ func (s *source) connect(n *seccomp.Notification, sock *linux.Socket, asked, tar
 		return
 	}
 	s.lastID++
-	s.holds[s.lastID] = &hold{source: s, call: *n, sock: sock, asked: asked, target: target}
-	s.step(registry.Connect{ID: s.lastID, Client: s.instance.Name, Target: target})
+	s.holds[s.lastID] = h
+	s.step(registry.Connect{ID: s.lastID, Client: s.instance.Name, Target: h.target})
 }
 
-// rate switches the synchronous hand-over off while several threads call often:
-// it would pull all of them to one CPU. A single thread is there anyway.
-type rate struct {
-	enabled bool
-	on      bool
-	n       int
-	since   time.Time
-	caller  uint32 // the first of this window
-	several bool   // there were others
-}
-
-const (
-	rateWindow = 128  // notifications between decisions
-	rateLimit  = 5000 // notifications a second
-)
-
-func (r *rate) count(fd *seccomp.NotifyFD, caller uint32, now func() time.Time) {
-	r.several = r.several || caller != r.caller
-	if r.n++; !r.enabled || r.n%rateWindow != 1 {
-		return
+// isForeign tells whether the connect stays in the client's network namespace and
+// reaches a listener there of which nobody has told: it may be shared with
+// programs that are not of the project, or with the host's.
+func (s *source) isForeign(asked netip.AddrPort, found route) bool {
+	isOwn := !s.instance.Rewrite && slices.Contains(s.instance.Addrs, asked.Addr())
+	if (!found.isLocal && !isOwn) || s.registry.Listens(found.target) {
+		return false
 	}
-	t := now()
-	sync := !r.several || t.Sub(r.since) > rateWindow*time.Second/rateLimit
-	r.since, r.caller, r.several = t, caller, false
-	if sync == r.on {
-		return
-	}
-	if fd.SetSyncWakeUp(sync) != nil {
-		r.enabled = false // before Linux 6.6
-		return
-	}
-	r.on = sync
+	_, _, err := s.space.acceptQueue(specified(asked))
+	return err == nil
 }

@@ -87,7 +87,7 @@ func (r *Registry) listen(now time.Time, in Listened) {
 		case before != nil && e.serving: // the port was free for it, so the other has closed
 			r.publish(e)
 		case in.Probe:
-			r.emit(Probe{e.at})
+			r.emit(Probe{e.at, i.Name})
 		default:
 			r.serve(now, e.at)
 		}

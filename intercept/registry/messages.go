@@ -103,8 +103,12 @@ type (
 		ID      uint64
 		Elapsed time.Duration
 	}
-	// Probe asks to find out whether At serves, then give Served.
-	Probe struct{ At netip.AddrPort }
+	// Probe asks to find out whether At, where the instance listens, serves, then
+	// give Served.
+	Probe struct {
+		At       netip.AddrPort
+		Instance string
+	}
 	// Drain says that At serves and has waiters whose gates are open: Take them at
 	// the pace of its accept queue, until a Take with room releases none.
 	Drain struct{ At netip.AddrPort }

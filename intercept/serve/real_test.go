@@ -60,7 +60,7 @@ func waitFor(t *testing.T, program string, addr netip.AddrPort) {
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	begin := time.Now()
-	if err := Wait(ctx, p, addr, 0); err != nil {
+	if err := Wait(ctx, p, addr, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%s serves after %v", program, time.Since(begin).Round(time.Millisecond))
@@ -181,7 +181,7 @@ func TestRedisLoading(t *testing.T) {
 			heard = heard || len(reply) > 0
 			return judge(reply, ended)
 		}
-		v, err := d.once(t.Context(), addr)
+		v, err := d.once(t.Context(), addr, Options{Dial: dial})
 		if err == nil && !heard {
 			return fmt.Errorf("no answer yet")
 		}

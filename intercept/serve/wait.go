@@ -28,8 +28,21 @@ const (
 	maxReply = 1 << 16
 )
 
+// Options are for Wait. The zero value is what a server in the caller's own
+// network namespace needs.
+type Options struct {
+	Interval time.Duration // between probes, 0 = 5 ms
+	// Dial connects over TCP, for a server that is reached from elsewhere. It is
+	// to give up when ctx ends. Nil: from the caller's network namespace.
+	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+}
+
+func dial(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", addr.String())
+}
+
 // Wait returns nil when the server at addr gives service by the judgement of
-// p. It connects and probes every interval (0 = 5 ms), and at longer intervals
+// p. It connects and probes every interval, and at longer intervals
 // when the server takes long: the pause grows to a twentieth of the time waited,
 // at most 250 ms, since each probe may be a line in the server's log. A
 // connection refused or reset means that the listener is not there at the
@@ -37,9 +50,12 @@ const (
 //
 // Errors: that of ctx when it ends first (wrapped, with addr), and that of
 // connect(2) when addr cannot be reached at all.
-func Wait(ctx context.Context, p Probe, addr netip.AddrPort, interval time.Duration) error {
-	if interval <= 0 {
-		interval = defaultInterval
+func Wait(ctx context.Context, p Probe, addr netip.AddrPort, o Options) error {
+	if o.Interval <= 0 {
+		o.Interval = defaultInterval
+	}
+	if o.Dial == nil {
+		o.Dial = dial
 	}
 	begin := time.Now()
 	timer := time.NewTimer(0)
@@ -50,7 +66,7 @@ func Wait(ctx context.Context, p Probe, addr netip.AddrPort, interval time.Durat
 			return fmt.Errorf("wait for %s at %s: %w", p.name, addr, ctx.Err())
 		case <-timer.C:
 		}
-		v, err := p.once(ctx, addr)
+		v, err := p.once(ctx, addr, o)
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("wait for %s at %s: %w", p.name, addr, ctx.Err())
@@ -66,7 +82,7 @@ func Wait(ctx context.Context, p Probe, addr netip.AddrPort, interval time.Durat
 		if closed == maxSilent {
 			return nil
 		}
-		timer.Reset(pause(interval, time.Since(begin)))
+		timer.Reset(pause(o.Interval, time.Since(begin)))
 	}
 }
 
@@ -77,9 +93,10 @@ func pause(interval, waited time.Duration) time.Duration {
 }
 
 // once makes one connection and judges what comes back.
-func (p Probe) once(ctx context.Context, addr netip.AddrPort) (verdict, error) {
-	d := net.Dialer{Timeout: patience}
-	conn, err := d.DialContext(ctx, "tcp", addr.String())
+func (p Probe) once(ctx context.Context, addr netip.AddrPort, o Options) (verdict, error) {
+	dialing, cancel := context.WithTimeout(ctx, patience)
+	conn, err := o.Dial(dialing, addr)
+	cancel()
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
 		return starting, nil
 	}

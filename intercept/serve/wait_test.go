@@ -53,7 +53,7 @@ func TestWaitScripted(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			addr := script(t, tt.replies...)
-			if err := Wait(t.Context(), tt.probe, addr, time.Millisecond); err != nil {
+			if err := Wait(t.Context(), tt.probe, addr, Options{Interval: time.Millisecond}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -76,7 +76,7 @@ func TestWaitEnds(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
 			begin := time.Now()
-			err := Wait(ctx, redis(), netip.MustParseAddrPort(l.Addr().String()), 0)
+			err := Wait(ctx, redis(), netip.MustParseAddrPort(l.Addr().String()), Options{})
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("error %v, want deadline exceeded", err)
 			}
