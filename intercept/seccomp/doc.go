@@ -2,8 +2,9 @@
 // filter that a service runs under, takes over the notifyFD that the shim (or
 // runc) sends, receives notifications and sends responses.
 //
-// Use: Compile a Filter once, give the bytes to the shim, Listen for hand-overs,
-// then Receive and respond on each NotifyFD.
+// Use: Compile a Filter once and give the bytes to the shim, or its Rules to what
+// writes a container's profile; ListenAgent for hand-overs, then Receive and
+// respond on each NotifyFD.
 // Ownership: whoever gets a *NotifyFD closes it. Once the last holder has closed
 // it, every call that the filter notifies of fails with ENOSYS.
 // Promises: Receive names its expected ends; each response is sent once and

@@ -1,11 +1,12 @@
 package profile
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -37,14 +38,26 @@ type machine struct {
 // and compiles it as runc does.
 func newMachine(t *testing.T, body []byte, caps ...string) machine {
 	t.Helper()
+	vm, err := compile(body, caps)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, body)
+	}
+	return machine{t, vm}
+}
+
+func compile(body []byte, caps []string) (*bpf.VM, error) {
 	spec := &specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}
 	resolved, err := profiles.LoadProfile(string(body), spec)
 	if err != nil {
-		t.Fatalf("the engine refuses the profile: %v\n%s", err, body)
+		return nil, fmt.Errorf("the engine refuses the profile: %w", err)
 	}
-	filter, err := libseccomp.NewFilter(action(t, resolved.DefaultAction, resolved.DefaultErrnoRet))
+	act, err := action(resolved.DefaultAction, resolved.DefaultErrnoRet)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
+	}
+	filter, err := libseccomp.NewFilter(act)
+	if err != nil {
+		return nil, err
 	}
 	defer filter.Release()
 	for _, a := range resolved.Architectures {
@@ -53,108 +66,103 @@ func newMachine(t *testing.T, body []byte, caps ...string) machine {
 			err = filter.AddArch(arch)
 		}
 		if err != nil {
-			t.Fatalf("add architecture %s: %v", a, err)
+			return nil, fmt.Errorf("add architecture %s: %w", a, err)
 		}
 	}
 	for _, s := range resolved.Syscalls {
 		for _, name := range s.Names {
-			addRule(t, filter, resolved, name, s)
+			if err := addRule(filter, act, name, s); err != nil {
+				return nil, fmt.Errorf("add rule for %s %v: %w", name, s.Args, err)
+			}
 		}
 	}
-	return machine{t, load(t, filter)}
+	return load(filter)
 }
 
 // addRule leaves out, as runc does, rules that are the default and calls that
 // libseccomp does not know; conditions on one argument are rules of their own.
-func addRule(t *testing.T, filter *libseccomp.ScmpFilter, p *specs.LinuxSeccomp, name string, s specs.LinuxSyscall) {
-	t.Helper()
-	act := action(t, s.Action, s.ErrnoRet)
+func addRule(filter *libseccomp.ScmpFilter, byDefault libseccomp.ScmpAction, name string, s specs.LinuxSyscall) error {
+	act, err := action(s.Action, s.ErrnoRet)
+	if err != nil {
+		return err
+	}
 	call, err := libseccomp.GetSyscallFromName(name)
-	if err != nil || act == action(t, p.DefaultAction, p.DefaultErrnoRet) {
-		return
+	if err != nil || act == byDefault {
+		return nil
 	}
 	var together []libseccomp.ScmpCondition
 	apart := false
 	for _, a := range s.Args {
 		apart = apart || slices.ContainsFunc(together, func(c libseccomp.ScmpCondition) bool { return c.Argument == a.Index })
-		condition, err := libseccomp.MakeCondition(a.Index, op(t, a.Op), a.Value, a.ValueTwo)
+		condition, err := libseccomp.MakeCondition(a.Index, ops[a.Op], a.Value, a.ValueTwo)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		together = append(together, condition)
 	}
-	groups := [][]libseccomp.ScmpCondition{together}
-	if apart {
-		groups = slices.Collect(slices.Chunk(together, 1))
+	if !apart {
+		return filter.AddRuleConditional(call, act, together)
 	}
-	for _, g := range groups {
-		if err := filter.AddRuleConditional(call, act, g); err != nil {
-			t.Fatalf("add rule for %s %v: %v", name, s.Args, err)
+	for _, c := range together {
+		if err := filter.AddRuleConditional(call, act, []libseccomp.ScmpCondition{c}); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-func action(t *testing.T, a specs.LinuxSeccompAction, errno *uint) libseccomp.ScmpAction {
-	t.Helper()
+func action(a specs.LinuxSeccompAction, errno *uint) (libseccomp.ScmpAction, error) {
 	code := uint(1) // EPERM
 	if errno != nil {
 		code = *errno
 	}
-	actions := map[specs.LinuxSeccompAction]libseccomp.ScmpAction{
-		specs.ActAllow: libseccomp.ActAllow, specs.ActNotify: libseccomp.ActNotify, specs.ActLog: libseccomp.ActLog,
-		specs.ActErrno: libseccomp.ActErrno.SetReturnCode(int16(code)), specs.ActKill: libseccomp.ActKillThread,
+	switch a {
+	case specs.ActAllow:
+		return libseccomp.ActAllow, nil
+	case specs.ActNotify:
+		return libseccomp.ActNotify, nil
+	case specs.ActLog:
+		return libseccomp.ActLog, nil
+	case specs.ActErrno:
+		return libseccomp.ActErrno.SetReturnCode(int16(code)), nil
+	case specs.ActKill:
+		return libseccomp.ActKillThread, nil
 	}
-	if actions[a] == 0 {
-		t.Fatalf("no action %q here", a)
-	}
-	return actions[a]
+	return libseccomp.ActInvalid, fmt.Errorf("no action %q here", a)
 }
 
-func op(t *testing.T, o specs.LinuxSeccompOperator) libseccomp.ScmpCompareOp {
-	t.Helper()
-	ops := map[specs.LinuxSeccompOperator]libseccomp.ScmpCompareOp{
-		specs.OpEqualTo: libseccomp.CompareEqual, specs.OpNotEqual: libseccomp.CompareNotEqual,
-		specs.OpLessThan: libseccomp.CompareLess, specs.OpGreaterThan: libseccomp.CompareGreater,
-		specs.OpGreaterEqual: libseccomp.CompareGreaterEqual, specs.OpMaskedEqual: libseccomp.CompareMaskedEqual,
-	}
-	if ops[o] == 0 {
-		t.Fatalf("no operator %q here", o)
-	}
-	return ops[o]
+var ops = map[specs.LinuxSeccompOperator]libseccomp.ScmpCompareOp{
+	specs.OpEqualTo: libseccomp.CompareEqual, specs.OpNotEqual: libseccomp.CompareNotEqual,
+	specs.OpLessThan: libseccomp.CompareLess, specs.OpGreaterThan: libseccomp.CompareGreater,
+	specs.OpGreaterEqual: libseccomp.CompareGreaterEqual, specs.OpMaskedEqual: libseccomp.CompareMaskedEqual,
 }
 
-// load takes the program over into the machine.
-func load(t *testing.T, filter *libseccomp.ScmpFilter) *bpf.VM {
-	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "bpf"))
+// load takes the program over into a machine.
+func load(filter *libseccomp.ScmpFilter) (*bpf.VM, error) {
+	file, err := os.CreateTemp("", "upall-bpf-")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	defer func() { _ = file.Close() }()
+	defer func() { _ = errors.Join(file.Close(), os.Remove(file.Name())) }()
 	if err := filter.ExportBPF(file); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	var raw []bpf.RawInstruction
-	for {
-		var i struct {
-			Op     uint16
-			Jt, Jf uint8
-			K      uint32
-		}
-		if binary.Read(file, binary.NativeEndian, &i) != nil {
-			break
-		}
-		raw = append(raw, bpf.RawInstruction(i))
+	program, err := io.ReadAll(file)
+	if err != nil {
+		return nil, err
+	}
+	raw := make([]bpf.RawInstruction, len(program)/8)
+	if err := binary.Read(bytes.NewReader(program), binary.NativeEndian, raw); err != nil {
+		return nil, err
 	}
 	instructions, all := bpf.Disassemble(raw)
-	vm, err := bpf.NewVM(instructions)
-	if err != nil || !all {
-		t.Fatalf("load %d instructions: %v", len(raw), err)
+	if !all {
+		return nil, errors.New("the filter has instructions that classic BPF does not know")
 	}
-	return vm
+	return bpf.NewVM(instructions)
 }
 
 // call is a system call of a program.
