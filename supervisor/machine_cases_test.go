@@ -12,7 +12,7 @@ import (
 // that is started or stopped is written as the line "start api-1" alone; a
 // change of state that no such line tells stands for itself.
 //
-//	TIME begin | ended NAME CODE | stop | kill | until | code
+//	TIME begin | ended NAME CODE [over|restarts|may-return] | began NAME | stop | kill | until | code
 var machineTests = []struct {
 	name     string
 	services []compose.Service
@@ -40,6 +40,63 @@ var machineTests = []struct {
   3s b-2 exited 0 final
 3s code
   3s code 0, done
+`},
+	{"the engine restarts an instance by its policy", []compose.Service{container("a")}, Ending{}, nil, `
+0s begin
+  0s a-1 created
+  0s start a-1
+0s began a-1
+1s ended a-1 3 restarts
+  1s a-1 restarting 3
+9s began a-1
+  9s a-1 starting
+9s ended a-1 4 over
+  9s a-1 exited 4 final
+9s code
+  9s code 4, done
+`},
+	{"somebody restarts an instance from outside", []compose.Service{container("a")}, Ending{}, nil, `
+0s begin
+  0s a-1 created
+  0s start a-1
+1s ended a-1 143 may-return
+  1s a-1 restarting 143
+2s code
+  2s code 0, not done
+2s began a-1
+  2s a-1 starting
+5s ended a-1 143 may-return
+  5s a-1 restarting 143
+  8s a-1 exited 143 final
+9s code
+  9s code 143, done
+9s began a-1
+  9s a-1 starting
+`},
+	{"a stop does not wait for who may return", []compose.Service{container("a"), container("b")}, Ending{}, nil, `
+0s begin
+  0s a-1 created
+  0s b-1 created
+  0s start a-1
+  0s start b-1
+1s ended a-1 143 may-return
+  1s a-1 restarting 143
+2s stop
+  2s a-1 exited 143 final
+  2s stop b-1
+20s ended b-1 0 may-return
+  20s b-1 exited 0 final
+20s code
+  20s code 0, done
+`},
+	{"a restart by the engine that does not come", []compose.Service{container("a")}, Ending{}, nil, `
+0s begin
+  0s a-1 created
+  0s start a-1
+1s ended a-1 3 restarts
+  1s a-1 restarting 3
+2s ended a-1 3 over
+  2s a-1 exited 3 final
 `},
 	{"a project without instances is done", nil, Ending{}, nil, `
 0s begin
@@ -439,4 +496,8 @@ func after(service string, c compose.Condition) func(*compose.Service) {
 	return func(s *compose.Service) {
 		s.Gates = append(s.Gates, compose.Gate{Service: service, Condition: c, Kind: compose.GateStart})
 	}
+}
+
+func container(name string) compose.Service {
+	return svc(name, func(s *compose.Service) { s.Runtime = compose.Engine })
 }

@@ -33,7 +33,7 @@ func TestMachineLongestBackoff(t *testing.T) {
 	m.step(now, begin{})
 	want := 100 * time.Millisecond
 	for range 20 {
-		m.step(now, ended{"a-1", 1})
+		m.step(now, ended{instance: "a-1", code: 1})
 		at, ok := m.next()
 		if !ok || at.Sub(now) != want {
 			t.Fatalf("the back-off is %v, want %v", at.Sub(now), want)
@@ -78,7 +78,9 @@ func runMachine(t *testing.T, m *machine, text string) string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			step(now, ended{words[2], code})
+			step(now, ended{words[2], code, thenOf(words[4:])})
+		case "began":
+			step(now, began{words[2]})
 		case "stop":
 			step(now, stop{})
 		case "kill":
@@ -89,6 +91,13 @@ func runMachine(t *testing.T, m *machine, text string) string {
 		}
 	}
 	return b.String()
+}
+
+func thenOf(words []string) then {
+	if len(words) == 0 {
+		return asPolicy
+	}
+	return map[string]then{"over": over, "restarts": restarts, "may-return": mayReturn}[words[0]]
 }
 
 func machineLines(out []any) (lines []string) {
@@ -113,6 +122,9 @@ func changeLine(c changed) string {
 	line := c.Name + " " + string(c.state)
 	switch c.state {
 	case event.Starting:
+		if c.begun {
+			return line // nobody is to start it
+		}
 		return "" // startProgram follows
 	case event.Created:
 		return line

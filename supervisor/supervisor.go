@@ -3,19 +3,16 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/netip"
-	"sync"
-	"syscall"
 	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
 
 	"upall/compose"
 	"upall/intercept"
-	"upall/intercept/registry"
-	"upall/intercept/serve"
 	"upall/internal/event"
 	"upall/internal/linux"
+	"upall/supervisor/engine"
 	"upall/supervisor/forward"
 	"upall/supervisor/process"
 )
@@ -32,6 +29,15 @@ type Options struct {
 	// Intercept is off to start the services without holding anything.
 	Intercept   bool
 	HoldTimeout time.Duration // of connects to published ports
+
+	// For services of the engine runtime; Engine is nil if there are none.
+	Engine  *engine.Engine
+	Project *types.Project // as it was loaded
+	// EnvFiles are those of the command line.
+	EnvFiles []string
+	Create   engine.CreateOptions
+	// NoStart ends Up when the containers have been created.
+	NoStart bool
 }
 
 // Control ends a project from outside.
@@ -46,115 +52,86 @@ type supervisor struct {
 	ctx         context.Context // bounds the life of all that Up opens
 	plan        *compose.Plan
 	machine     *machine
-	runtime     *process.Runtime
+	runners     map[compose.Runtime]runner
 	interceptor *intercept.Interceptor // nil without interception
 	forwarders  []*forward.Forwarder
 	metadata    map[string]string // instance -> hand-over metadata
-	programs    map[string]*process.Program
 	inputs      chan any
 	cannotPark  error // why, nil where connects can be parked
+	failed      error // what kept the project from coming up
+}
+
+// runner starts and ends the programs of one runtime. What becomes of them it
+// gives to the machine as inputs. Its methods return at once, and are called by
+// one goroutine.
+type runner interface {
+	// start starts instances at the same moment.
+	start(all []*instance)
+	// stop asks instances to end.
+	stop(all []*instance)
+	kill(i *instance)
+	// finish waits until what was asked of it is done.
+	finish()
+	// close waits until nothing of the runner goes on, when the context is over.
+	close()
 }
 
 // Up starts the plan's services and returns the project's exit code when all
 // have ended: that of Ending, else the first that is not 0. An error means that
-// nothing was started.
+// the project did not come up, and that nothing of it runs.
 func Up(ctx context.Context, plan *compose.Plan, o Options, control Control) (code int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
 	s := &supervisor{
 		Options: o, ctx: ctx, plan: plan, machine: newMachine(plan, o.Ending, o.Grace),
-		metadata: map[string]string{}, programs: map[string]*process.Program{}, inputs: make(chan any),
+		metadata: map[string]string{}, runners: map[compose.Runtime]runner{}, inputs: make(chan any),
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	if err := s.open(); err != nil {
+	defer func() { err = errors.Join(err, s.close(cancel)) }()
+	if err := s.open(control); err != nil {
+		if isClosed(control.Stop) { // what was under way was broken off
+			return 0, nil
+		}
 		return 0, err
 	}
+	if o.NoStart {
+		return 0, nil
+	}
 	s.run(control)
-	return s.machine.code, nil
+	return s.machine.code, s.failed
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // open makes ready all that can fail before anything is started.
-func (s *supervisor) open() error {
-	for n := range s.plan.Services {
-		if svc := &s.plan.Services[n]; svc.Runtime != compose.Process {
-			return fmt.Errorf("service %q: the engine runtime is not part of this version yet; to run it as a process give it a command and set x-upall: {runtime: process}, or use --runtime process", svc.Name)
-		}
-	}
-	var err error
-	s.runtime, err = process.Open(process.Config{
-		Plan: s.plan, State: s.State, Env: s.Env, Disabled: s.Disabled, Logger: s.Logger, Intercept: s.Intercept,
-	})
+func (s *supervisor) open(control Control) error {
+	processes, err := openProcesses(s)
 	if err != nil {
 		return err
 	}
-	for n := range s.plan.Services {
-		if err := s.runtime.Check(&s.plan.Services[n]); err != nil {
-			return err
-		}
-		if _, err := process.StopSignal(&s.plan.Services[n]); err != nil {
-			return fmt.Errorf("service %q: stop_signal: %w", s.plan.Services[n].Name, err)
-		}
-	}
-	if err := s.runtime.NoNames(); err != nil {
-		s.warn("", fmt.Sprintf("services cannot see each other's names here: %v (`upall doctor` says what to do)", err))
-	}
+	s.runners[compose.Process] = processes
 	if s.Intercept {
 		if err := s.openInterceptor(); err != nil {
 			return err
 		}
 	}
+	if s.Engine != nil {
+		containers, err := openContainers(s, control.Stop)
+		if err != nil {
+			return err
+		}
+		s.runners[compose.Engine] = containers
+	}
+	if s.NoStart {
+		return nil
+	}
+	s.introduce()
 	return s.openForwarders()
-}
-
-func (s *supervisor) openInterceptor() (err error) {
-	s.interceptor, err = intercept.Open(s.ctx, intercept.Options{
-		Socket: s.State.Socket(), Emit: s.Bus.Emit, Logger: s.Logger, Disabled: s.Disabled, HoldTimeout: s.HoldTimeout,
-	})
-	if err != nil {
-		return err
-	}
-	s.cannotPark = intercept.ParkingPermitted(s.Disabled)
-	for n := range s.plan.Services {
-		svc := &s.plan.Services[n]
-		for _, i := range svc.Instances {
-			s.metadata[i.Name] = s.interceptor.Add(s.interceptInstance(svc, i))
-		}
-	}
-	return nil
-}
-
-// interceptInstance tells the interceptor of an instance. Early listeners serve
-// where connects cannot be parked, and only for services that nothing but their
-// listener is waited for.
-func (s *supervisor) interceptInstance(svc *compose.Service, i compose.Instance) intercept.Instance {
-	in := intercept.Instance{
-		Instance: registry.Instance{
-			Name: i.Name, Service: svc.Name, Addrs: []netip.Addr{i.Addr},
-			HoldTimeout: svc.Settings.HoldTimeout,
-			HoldSelf:    svc.Settings.Hold == compose.HoldLoopback,
-			NoHold:      svc.Settings.Hold == compose.HoldNone,
-		},
-		Rewrite: true, Second: i.Addr2,
-	}
-	for _, g := range svc.Gates {
-		if g.Kind == compose.GateConnect && g.Condition == compose.Completed {
-			in.Jobs = append(in.Jobs, g.Service)
-		}
-	}
-	in.OnDemand = func(port uint16) bool { return s.listensEarly(svc, port) }
-	for _, p := range svc.Ports {
-		if p.Protocol == "udp" {
-			in.UDPPorts = append(in.UDPPorts, p.Number)
-			continue
-		}
-		in.Ports = append(in.Ports, p.Number)
-		if s.listensEarly(svc, p.Number) {
-			in.Early = append(in.Early, p.Number)
-		}
-	}
-	return in
-}
-
-func (s *supervisor) listensEarly(svc *compose.Service, port uint16) bool {
-	return s.cannotPark != nil && !serve.MayListenEarly(svc.Command, port)
 }
 
 func (s *supervisor) warn(service, message string) {
@@ -171,7 +148,7 @@ func (s *supervisor) run(control Control) {
 		}
 		select {
 		case in := <-s.inputs:
-			s.step(in)
+			s.input(in)
 		case <-due:
 			s.step(tick{})
 		case <-control.Stop:
@@ -184,36 +161,64 @@ func (s *supervisor) run(control Control) {
 	}
 }
 
+// notStarted: an instance could not be started, and the project does not come up
+// without it.
+type notStarted struct {
+	ended
+	err error
+}
+
+func (s *supervisor) input(in any) {
+	if in, ok := in.(notStarted); ok {
+		if s.failed == nil && !s.machine.stopping {
+			s.failed = in.err
+		}
+		s.step(in.ended)
+		s.step(stop{})
+		return
+	}
+	s.step(in)
+}
+
+// give hands an input over from another goroutine.
+func (s *supervisor) give(in any) {
+	select {
+	case s.inputs <- in:
+	case <-s.ctx.Done():
+	}
+}
+
 func (s *supervisor) step(in any) {
-	var starts []*instance
+	starts, stops := map[compose.Runtime][]*instance{}, map[compose.Runtime][]*instance{}
 	for _, out := range s.machine.step(time.Now(), in) {
 		switch out := out.(type) {
 		case changed:
 			s.tellChange(out)
 		case startProgram:
-			starts = append(starts, out.instance)
+			starts[out.service.Runtime] = append(starts[out.service.Runtime], out.instance)
 		case stopProgram:
-			s.stop(out.instance)
+			// A handler of the program must not wait for calls that are kept.
+			s.answer(out.instance)
+			stops[out.service.Runtime] = append(stops[out.service.Runtime], out.instance)
 		case killProgram:
 			s.answer(out.instance)
-			s.logIf("kill", out.instance, s.programs[out.Name].Kill())
+			s.runners[out.service.Runtime].kill(out.instance)
 		}
 	}
-	s.startAll(starts)
+	for runtime, all := range stops {
+		s.runners[runtime].stop(all)
+	}
+	for runtime, all := range starts {
+		for _, i := range all {
+			s.tellStarted(i)
+		}
+		s.runners[runtime].start(all)
+	}
 }
 
-// startAll starts instances at the same moment.
-func (s *supervisor) startAll(starts []*instance) {
-	programs := make([]*process.Program, len(starts))
-	var wg sync.WaitGroup
-	for n, i := range starts {
-		wg.Go(func() { programs[n] = s.start(i) })
-	}
-	wg.Wait()
-	for n, i := range starts {
-		p := programs[n]
-		s.programs[i.Name] = p
-		go func() { s.inputs <- ended{i.Name, p.Wait()} }()
+func (s *supervisor) tellStarted(i *instance) {
+	if s.interceptor != nil {
+		s.interceptor.Started(i.Name)
 	}
 }
 
@@ -222,38 +227,20 @@ func (s *supervisor) tellChange(c changed) {
 		Time: time.Now(), Type: event.StateChanged, Service: c.service.Name, Instance: c.Name,
 		State: c.state, Code: c.code, Message: c.why,
 	})
-	isEnd := c.final || c.state == event.Restarting
-	if isEnd && s.interceptor != nil {
+	if c.begun {
+		s.tellRuns(c.instance)
+	}
+	switch {
+	case s.interceptor == nil:
+	case c.begun:
+		s.interceptor.Started(c.Name)
+	case c.final || c.state == event.Restarting:
 		s.interceptor.Ended(c.Name, c.code, c.final)
 	}
 }
 
-// start runs an instance's program. It returns nil for one that could not be
-// started, which counts as ended.
-func (s *supervisor) start(i *instance) *process.Program {
-	if s.interceptor != nil {
-		s.interceptor.Started(i.Name)
-	}
-	output := func(stream, line string) {
-		s.Bus.EmitLog(event.Event{Time: time.Now(), Type: event.Log, Service: i.service.Name, Instance: i.Name, Stream: stream, Message: line})
-	}
-	p, err := s.runtime.Start(i.service, i.Instance, s.State.Socket(), s.metadata[i.Name], output)
-	if err != nil {
-		s.warn(i.service.Name, fmt.Sprintf("start %s: %v", i.Name, err))
-		return nil
-	}
-	return p
-}
-
-// stop sends the stop signal. Calls that are kept are answered first: a handler
-// of the program must not wait for them.
-func (s *supervisor) stop(i *instance) {
-	s.answer(i)
-	sig, err := process.StopSignal(i.service)
-	if err != nil {
-		sig = syscall.SIGTERM
-	}
-	s.logIf("stop", i, s.programs[i.Name].Signal(sig))
+func (s *supervisor) tellRuns(i *instance) {
+	s.Bus.Emit(event.Event{Time: time.Now(), Type: event.Started, Service: i.service.Name, Instance: i.Name})
 }
 
 func (s *supervisor) answer(i *instance) {
@@ -268,10 +255,18 @@ func (s *supervisor) logIf(what string, i *instance, err error) {
 	}
 }
 
-func (s *supervisor) close() error {
+// close ends what open has begun.
+func (s *supervisor) close(cancel func()) error {
 	var errs []error
 	for _, f := range s.forwarders {
 		errs = append(errs, f.Close())
+	}
+	for _, r := range s.runners {
+		r.finish()
+	}
+	cancel()
+	for _, r := range s.runners {
+		r.close()
 	}
 	if s.interceptor != nil {
 		errs = append(errs, s.interceptor.Close())

@@ -41,7 +41,12 @@ func (p *project) add(name, script string, ports ...uint16) {
 func (p *project) up(t *testing.T, disabled ...linux.Feature) int {
 	t.Helper()
 	p.plan.Name = strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))
-	state, err := process.OpenState(t.TempDir(), p.plan.Name)
+	base, err := os.MkdirTemp("", "upall-") // a short name: the path of a unix socket is limited
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	state, err := process.OpenState(base, p.plan.Name)
 	if err != nil {
 		t.Fatal(err)
 	}

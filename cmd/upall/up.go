@@ -1,15 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +15,7 @@ import (
 	"upall/internal/event"
 	"upall/internal/linux"
 	"upall/supervisor"
+	"upall/supervisor/engine"
 	"upall/supervisor/process"
 	"upall/tui"
 )
@@ -34,6 +31,11 @@ type upFlags struct {
 	holdTimeout                 time.Duration
 	runtime                     string
 	events                      string
+
+	create      createFlags
+	detach      bool
+	wait        bool
+	waitTimeout int
 }
 
 func (u *upFlags) register(f *pflag.FlagSet) {
@@ -50,6 +52,10 @@ func (u *upFlags) register(f *pflag.FlagSet) {
 	f.DurationVar(&u.holdTimeout, "hold-timeout", 0, "how long a connect may be held; else x-upall.hold_timeout, 60s")
 	f.StringVar(&u.runtime, "runtime", "", "run all services as `process` or on the engine; else as x-upall.runtime says")
 	f.StringVar(&u.events, "events", "", "append every event as a line of JSON to this `file`")
+	f.BoolVarP(&u.detach, "detach", "d", false, "stay in the background when everything has been started")
+	f.BoolVar(&u.wait, "wait", false, "stay in the background when everything is ready")
+	f.IntVar(&u.waitTimeout, "wait-timeout", 0, "`seconds` that --wait waits at most")
+	u.create.register(f)
 }
 
 func newUp(project *projectFlags) *cobra.Command {
@@ -58,6 +64,12 @@ func newUp(project *projectFlags) *cobra.Command {
 		Use:   "up [SERVICE...]",
 		Short: "Start services at once and hold each connect until its target listens",
 		RunE: func(cmd *cobra.Command, services []string) error {
+			if err := flags.validate(); err != nil {
+				return usageError{err}
+			}
+			if (flags.detach || flags.wait) && !isBackground() {
+				return startInBackground(cmd)
+			}
 			return up(cmd, project, &flags, services)
 		},
 	}
@@ -65,10 +77,23 @@ func newUp(project *projectFlags) *cobra.Command {
 	return cmd
 }
 
-func up(cmd *cobra.Command, files *projectFlags, flags *upFlags, services []string) (err error) {
-	if r := compose.Runtime(flags.runtime); r != "" && r != compose.Engine && r != compose.Process {
-		return usageError{fmt.Errorf("--runtime %s: unknown (known: process, engine)", flags.runtime)}
+// validate finds flags that contradict each other.
+func (u *upFlags) validate() error {
+	detached := u.detach || u.wait
+	switch {
+	case u.runtime != "" && u.runtime != string(compose.Engine) && u.runtime != string(compose.Process):
+		return fmt.Errorf("--runtime %s: unknown (known: process, engine)", u.runtime)
+	case detached && (u.abortOnExit || u.abortOnFailure || u.exitCodeFrom != "" || len(u.attach) > 0):
+		return errors.New("--detach and --wait cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --exit-code-from or --attach")
+	case u.waitTimeout < 0:
+		return errors.New("--wait-timeout is negative")
+	case detached && u.create.noStart:
+		return errors.New("--no-start starts nothing that --detach or --wait could wait for")
 	}
+	return u.create.validate()
+}
+
+func up(cmd *cobra.Command, files *projectFlags, flags *upFlags, services []string) (err error) {
 	project, sources, err := files.load(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), services, flags.noDeps)
 	if err != nil {
 		return err
@@ -76,6 +101,10 @@ func up(cmd *cobra.Command, files *projectFlags, flags *upFlags, services []stri
 	options := compose.PlanOptions{
 		Runtime: compose.Runtime(flags.runtime), HoldTimeout: flags.holdTimeout, Prefix: process.AnyRange(), Sources: sources,
 	}
+	if options.Scale, err = flags.create.scales(); err != nil {
+		return usageError{err}
+	}
+	flags.create.apply(project)
 	// Planned before anything is touched: what is wrong in the file leaves no trace.
 	plan, err := compose.NewPlan(project, options)
 	if err != nil {
@@ -84,16 +113,33 @@ func up(cmd *cobra.Command, files *projectFlags, flags *upFlags, services []stri
 	if err := flags.check(plan); err != nil {
 		return err
 	}
+	var containers *engine.Engine // nil: no service needs one
+	if usesEngine(plan) {
+		if containers, err = engine.Open(cmd.Context(), streams(cmd)); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, containers.Close()) }()
+	}
 	state, err := process.OpenState(process.BaseDir(os.Getenv), plan.Name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, state.Close()) }()
 	options.Prefix = state.Prefix
+	if containers != nil {
+		if err := containers.Survey(cmd.Context(), plan.Name, &options); err != nil {
+			return err
+		}
+	}
 	if plan, err = compose.NewPlan(project, options); err != nil {
 		return err
 	}
-	return flags.run(cmd, plan, state)
+	run := &upRun{upFlags: flags, cmd: cmd, plan: plan, state: state, containers: containers}
+	return run.run(supervisor.Options{Engine: containers, Project: project, EnvFiles: files.envFiles, Create: flags.create.options(cmd, services)})
+}
+
+func usesEngine(plan *compose.Plan) bool {
+	return slices.ContainsFunc(plan.Services, func(s compose.Service) bool { return s.Runtime == compose.Engine })
 }
 
 // check finds services that the flags name and the project does not have.
@@ -111,33 +157,47 @@ func (u *upFlags) check(plan *compose.Plan) error {
 	return nil
 }
 
+// upRun is one run of a plan.
+type upRun struct {
+	*upFlags
+	cmd   *cobra.Command
+	plan  *compose.Plan
+	state *process.State
+
+	containers *engine.Engine // nil: no service needs one
+}
+
 // run brings the plan up, prints its events, and ends with its exit code.
-func (u *upFlags) run(cmd *cobra.Command, plan *compose.Plan, state *process.State) error {
+func (u *upRun) run(options supervisor.Options) error {
 	record, err := openRecord(u.events)
 	if err != nil {
 		return err
 	}
-	printer := tui.NewPrinter(u.printing(cmd, plan))
+	printer := tui.NewPrinter(u.printing(u.cmd, u.plan))
 	summary := tui.NewSummary()
+	background := openBackground(u)
 	var failed error // the first error of printer or record
 	bus := event.NewBus(func(e event.Event) {
 		summary.Add(e)
 		if err := errors.Join(record.write(e), printer.Print(e)); err != nil && failed == nil {
 			failed = err
 		}
+		background.add(e)
 	})
-	for _, w := range plan.Warnings {
+	for _, w := range u.plan.Warnings {
 		bus.Emit(event.Event{Time: time.Now(), Type: event.Warning, Message: w})
 	}
 	control, interrupted, unwatch := watchSignals(func(message string) {
 		bus.Emit(event.Event{Time: time.Now(), Type: event.Notice, Message: message})
 	})
 	defer unwatch()
-	code, err := supervisor.Up(cmd.Context(), plan, u.options(state, bus), control)
+	u.fill(&options, bus)
+	code, err := supervisor.Up(u.cmd.Context(), u.plan, options, control)
 	bus.Close()
+	background.close()
 	err = errors.Join(err, printer.Flush(), record.close())
 	if table := summary.String(); table != "" {
-		fmt.Fprint(cmd.ErrOrStderr(), "\n"+table)
+		fmt.Fprint(u.cmd.ErrOrStderr(), "\n"+table)
 	}
 	if err != nil {
 		return err
@@ -151,22 +211,20 @@ func (u *upFlags) run(cmd *cobra.Command, plan *compose.Plan, state *process.Sta
 	return failed
 }
 
-func (u *upFlags) options(state *process.State, bus *event.Bus) supervisor.Options {
-	o := supervisor.Options{
-		State: state, Env: os.Environ(), Bus: bus, Logger: newLogger(os.Getenv("UPALL_LOG")),
-		Ending:      supervisor.Ending{OnExit: u.abortOnExit, OnFailure: u.abortOnFailure, From: u.exitCodeFrom},
-		Disabled:    linux.ParseDisabled(os.Getenv("UPALL_DISABLE")),
-		Intercept:   os.Getenv("UPALL_INTERCEPT") != "off",
-		HoldTimeout: compose.DefaultHoldTimeout,
-	}
+func (u *upRun) fill(o *supervisor.Options, bus *event.Bus) {
+	o.State, o.Env, o.Bus, o.Logger = u.state, os.Environ(), bus, newLogger(os.Getenv("UPALL_LOG"))
+	o.Ending = supervisor.Ending{OnExit: u.abortOnExit, OnFailure: u.abortOnFailure, From: u.exitCodeFrom}
+	o.Disabled = linux.ParseDisabled(os.Getenv("UPALL_DISABLE"))
+	o.Intercept = os.Getenv("UPALL_INTERCEPT") != "off"
+	o.NoStart = u.create.noStart
+	o.HoldTimeout = compose.DefaultHoldTimeout
 	if u.holdTimeout > 0 {
 		o.HoldTimeout = u.holdTimeout
 	}
 	if u.timeout >= 0 {
 		grace := time.Duration(u.timeout) * time.Second
-		o.Grace = &grace
+		o.Grace, o.Create.Timeout = &grace, &grace
 	}
-	return o
 }
 
 func (u *upFlags) printing(cmd *cobra.Command, plan *compose.Plan) tui.Options {
@@ -190,42 +248,6 @@ func isTerminal(f *os.File) bool {
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
-// watchSignals turns the first SIGINT, SIGTERM or SIGHUP into a graceful stop and the
-// second into a kill. interrupted returns the first, 0 if there was none.
-func watchSignals(tell func(string)) (control supervisor.Control, interrupted func() syscall.Signal, unwatch func()) {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	stop, kill, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	first := make(chan syscall.Signal, 1)
-	go func() {
-		select {
-		case sig := <-signals:
-			tell("stopping gracefully; press Ctrl+C again to kill")
-			number, _ := sig.(syscall.Signal) // os/signal delivers no other type here
-			first <- number
-			close(stop)
-		case <-done:
-			return
-		}
-		select {
-		case <-signals:
-			tell("killing")
-			close(kill)
-		case <-done:
-		}
-	}()
-	interrupted = func() syscall.Signal {
-		select {
-		case sig := <-first:
-			return sig
-		default:
-			return 0
-		}
-	}
-	// Signals stay caught: what is left to do must be done.
-	return supervisor.Control{Stop: stop, Kill: kill}, interrupted, func() { close(done) }
-}
-
 // newLogger logs to stderr for developers of upall, at the level that the
 // variable UPALL_LOG names; errors alone without it.
 func newLogger(level string) *slog.Logger {
@@ -236,42 +258,4 @@ func newLogger(level string) *slog.Logger {
 		}
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: at}))
-}
-
-// record is a file of events, or nothing.
-type record struct {
-	file io.WriteCloser
-}
-
-func openRecord(path string) (*record, error) {
-	if path == "" {
-		return &record{}, nil
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("open the file for events: %w", err)
-	}
-	return &record{file}, nil
-}
-
-func (r *record) write(e event.Event) error {
-	if r.file == nil {
-		return nil
-	}
-	line, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	if _, err := r.file.Write(append(line, '\n')); err != nil {
-		r.file = nil // say it once
-		return fmt.Errorf("write events: %w", err)
-	}
-	return nil
-}
-
-func (r *record) close() error {
-	if r.file == nil {
-		return nil
-	}
-	return r.file.Close()
 }

@@ -17,6 +17,8 @@ type Type string
 const (
 	// StateChanged: an instance entered State. Valid fields: Service, Instance, State, Code (for exited), Message.
 	StateChanged Type = "state_changed"
+	// Started: an instance's program runs. Valid: Service, Instance.
+	Started Type = "started"
 	// Listening: an instance performed listen(2). Valid: Service, Instance, Port.
 	Listening Type = "listening"
 	// Ready: an instance serves all its declared ports. Valid: Service, Instance, Elapsed (since its start).
@@ -27,6 +29,9 @@ const (
 	HoldEnded Type = "hold_ended"
 	// CycleFound: services wait for each other. Valid: Members, Message.
 	CycleFound Type = "cycle_found"
+	// Healthy and Unhealthy: what the service's healthcheck says now. Valid: Service, Instance.
+	Healthy   Type = "healthy"
+	Unhealthy Type = "unhealthy"
 	// Log: one line of a service's output. Valid: Service, Instance, Stream, Message.
 	Log Type = "log"
 	// Notice: upall says what it does. Valid: Message.

@@ -31,6 +31,8 @@ type Engine struct {
 	cli  *command.DockerCli
 	api  client.APIClient
 	info client.SystemInfoResult
+
+	newest string // API version of the engine
 }
 
 // Open connects to the engine that DOCKER_HOST, DOCKER_CONTEXT or the current
@@ -41,7 +43,12 @@ func Open(ctx context.Context, s Streams) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{cli: cli, api: cli.Client()}
-	if e.info, err = e.api.Info(ctx, client.InfoOptions{}); err != nil {
+	version, err := e.api.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err == nil {
+		e.newest = version.APIVersion
+		e.info, err = e.api.Info(ctx, client.InfoOptions{})
+	}
+	if err != nil {
 		return nil, errors.Join(explain(e.api.DaemonHost(), err), e.api.Close())
 	}
 	return e, nil
@@ -78,7 +85,7 @@ func (e *Engine) Version() string { return e.info.Info.ServerVersion }
 // HasListenerPath tells whether the engine hands notifyFDs over by itself.
 // Older ones need the shim in front of the container's program.
 func (e *Engine) HasListenerPath() bool {
-	return versions.GreaterThanOrEqualTo(e.api.ClientVersion(), listenerPathAPI)
+	return versions.GreaterThanOrEqualTo(e.newest, listenerPathAPI)
 }
 
 // NotLocal says why upall cannot reach the processes of the engine's containers,

@@ -61,3 +61,23 @@ func newRef(id string, labels map[string]string) (ref, bool) {
 		managed: managed, metadata: labels[metadataLabel],
 	}, true
 }
+
+// Checked returns the instances of a project whose containers have a healthcheck,
+// of the file or of the image.
+func (e *Engine) Checked(ctx context.Context, project string) ([]string, error) {
+	refs, err := e.list(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	var checked []string
+	for _, c := range refs {
+		inspected, err := e.api.ContainerInspect(ctx, c.id, client.ContainerInspectOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("inspect the container of %s: %w", c.instance, err)
+		}
+		if inspected.Container.State != nil && inspected.Container.State.Health != nil {
+			checked = append(checked, c.instance)
+		}
+	}
+	return checked, nil
+}

@@ -37,7 +37,7 @@ func (c *creator) ContainerCreate(ctx context.Context, o client.ContainerCreateO
 	}
 	o.Config.Labels[api.DependenciesLabel] = c.runtime.dependencies(of.service)
 	place := c.runtime.place(service, of)
-	image, err := c.imageCommand(ctx, o.Config.Image)
+	image, err := c.imageProgram(ctx, of.service, o.Config.Image)
 	if err == nil {
 		err = place.apply(&o, image)
 	}
@@ -64,9 +64,9 @@ func (c *creator) NetworkConnect(ctx context.Context, name string, o client.Netw
 	return c.APIClient.NetworkConnect(ctx, name, o)
 }
 
-// imageCommand asks what an image runs, where that is needed.
-func (c *creator) imageCommand(ctx context.Context, image string) (program, error) {
-	if c.runtime.Socket == "" || c.runtime.Engine.HasListenerPath() {
+// imageProgram asks what an image runs, where that is needed.
+func (c *creator) imageProgram(ctx context.Context, service, image string) (program, error) {
+	if !c.runtime.needsShim(service) {
 		return program{}, nil
 	}
 	inspected, err := c.APIClient.ImageInspect(ctx, image)
@@ -80,7 +80,7 @@ func (c *creator) imageCommand(ctx context.Context, image string) (program, erro
 }
 
 // dependencies is what Compose's label says of depends_on: the project that the
-// SDK creates from has lost it (see creationOrder).
+// SDK creates from has lost it (see needed).
 func (r *Runtime) dependencies(service string) string {
 	var entries []string
 	for name, d := range r.project.Services[service].DependsOn {
@@ -108,13 +108,13 @@ func (r *Runtime) place(s *compose.Service, of ref) placement {
 		return p
 	}
 	p.metadata = newMetadata()
-	if r.Engine.HasListenerPath() {
-		p.handOver = profileHandOver{
-			engineDefault: r.profile, api: r.Engine.api.ClientVersion(), filter: filterOf(s), socket: r.Socket,
-			warn: func(message string) { r.Warn(s.Name, message) },
-		}
-	} else {
+	if r.needsShim(s.Name) {
 		p.handOver = r.shimOf(i.Name)
+		return p
+	}
+	p.handOver = profileHandOver{
+		engineDefault: r.profile, api: r.Engine.newest, filter: filterOf(s), socket: r.Socket,
+		warn: func(message string) { r.Warn(s.Name, message) },
 	}
 	return p
 }
@@ -126,10 +126,4 @@ func (r *Runtime) networkName(key string) string {
 		}
 	}
 	return key
-}
-
-// linkTarget is the service that an entry of links names.
-func linkTarget(link string) string {
-	service, _, _ := strings.Cut(link, ":")
-	return service
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,19 +21,17 @@ type profileHandOver struct {
 	warn          func(message string)
 }
 
-// apply leaves a container alone whose profile cannot be merged.
+// apply leaves a container alone whose profile cannot be merged: what is wrong
+// with one the engine says best.
 func (h profileHandOver) apply(o *client.ContainerCreateOptions, _ program, metadata string) error {
 	base, err := profile.Choose(o.HostConfig.SecurityOpt, o.HostConfig.Privileged, h.api, h.engineDefault)
-	if err != nil {
-		return fmt.Errorf("security_opt seccomp: %w", err)
+	var merged []byte
+	if err == nil {
+		merged, err = profile.Merge(base, h.filter, h.socket, metadata)
 	}
-	merged, err := profile.Merge(base, h.filter, h.socket, metadata)
-	if errors.Is(err, profile.ErrNotifies) || errors.Is(err, profile.ErrNothing) {
+	if err != nil {
 		h.warn(fmt.Sprintf("its connects are not held: %v", err))
 		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("security_opt seccomp: %w", err)
 	}
 	o.HostConfig.SecurityOpt = append(withoutSeccomp(o.HostConfig.SecurityOpt), "seccomp="+string(merged))
 	return nil

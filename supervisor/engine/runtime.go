@@ -3,10 +3,10 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,7 +75,7 @@ func NewRuntime(c Config) (*Runtime, error) {
 		return nil, fmt.Errorf("hold the connects of containers: %w (UPALL_INTERCEPT=off starts them without)", err)
 	}
 	var err error
-	r.profile, err = profile.EngineDefault(c.Engine.info.Info.SecurityOptions, c.Engine.api.ClientVersion())
+	r.profile, err = profile.EngineDefault(c.Engine.info.Info.SecurityOptions, c.Engine.newest)
 	return r, err
 }
 
@@ -117,7 +117,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) error {
 	if err := r.stopLeftovers(ctx); err != nil {
 		return err
 	}
-	if r.Socket != "" && !r.Engine.HasListenerPath() {
+	if slices.ContainsFunc(r.project.ServiceNames(), r.needsShim) {
 		if err := installShim(shimPath); err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) error {
 	if err != nil {
 		return err
 	}
-	err = service.Create(ctx, creationOrder(r.project), o.forCompose(r.project))
+	err = service.Create(ctx, r.creationOrder(), o.forCompose(r.project))
 	if err != nil {
 		return fmt.Errorf("create the containers: %w", err)
 	}
@@ -218,7 +218,7 @@ func (r *Runtime) Start(ctx context.Context, services []string) (failed map[stri
 	if err := r.writeShimFiles(services); err != nil {
 		return nil, err
 	}
-	project, err := compose.Unordered(r.project).WithSelectedServices(services, types.IgnoreDependencies)
+	project, err := r.needed().WithSelectedServices(services, types.IgnoreDependencies)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +240,7 @@ func (r *Runtime) startPlan(context.Context) startPlan {
 		names: map[string]string{}, needs: map[string][]string{}, choosy: map[string]bool{},
 		prepare: func(ctx context.Context, id string) { r.attach(ctx, id) },
 	}
-	needed := compose.Unordered(r.project)
+	needed := r.needed()
 	for _, c := range r.refs {
 		plan.names[c.id] = c.instance
 		plan.choosy[c.id] = choosesPort(r.services[c.service])
@@ -286,12 +286,9 @@ func (r *Runtime) Wait() { r.outputs.Wait() }
 
 // writeShimFiles makes what the shims of services read.
 func (r *Runtime) writeShimFiles(services []string) error {
-	if r.Socket == "" || r.Engine.HasListenerPath() {
-		return nil
-	}
 	for _, c := range r.refs {
 		s := r.services[c.service]
-		if !slices.Contains(services, c.service) {
+		if !slices.Contains(services, c.service) || !r.needsShim(c.service) {
 			continue
 		}
 		filter, err := filterOf(s).Compile()
@@ -309,44 +306,22 @@ func (r *Runtime) writeShimFiles(services []string) error {
 	return nil
 }
 
+// needsShim tells whether the engine does not hand the notifyFDs of the service's
+// containers over itself.
+func (r *Runtime) needsShim(service string) bool {
+	if r.Socket == "" {
+		return false
+	}
+	_, err := profile.Choose(nil, r.project.Services[service].Privileged, r.Engine.newest, r.profile)
+	return !r.Engine.HasListenerPath() || errors.Is(err, profile.ErrPrivileged)
+}
+
 func (r *Runtime) shimOf(instance string) shimHandOver {
 	return shimHandOver{program: shimPath, directory: filepath.Join(r.Directory, instance), waitKillable: r.WaitKillable}
 }
 
 func filterOf(s *compose.Service) seccomp.Filter {
 	return seccomp.Filter{AllowIOURing: s.Settings.AllowIOURing}
-}
-
-// creationOrder is the project in which containers are created: after those
-// that the engine must know by then, whose namespaces or volumes they share or
-// whom they link to. Compose would create along depends_on.
-func creationOrder(project *types.Project) *types.Project {
-	ordered := compose.Unordered(project)
-	for name, s := range ordered.Services {
-		for _, link := range s.Links {
-			target := linkTarget(link)
-			if _, ok := ordered.Services[target]; !ok || s.DependsOn[target].Condition != "" {
-				continue
-			}
-			s.DependsOn = maps.Clone(s.DependsOn)
-			if s.DependsOn == nil {
-				s.DependsOn = types.DependsOnConfig{}
-			}
-			s.DependsOn[target] = types.ServiceDependency{Condition: types.ServiceConditionStarted, Required: true}
-		}
-		ordered.Services[name] = s
-	}
-	return ordered
-}
-
-// withoutOrder is the project without any dependency.
-func withoutOrder(project *types.Project) *types.Project {
-	free := compose.Unordered(project)
-	for name, s := range free.Services {
-		s.DependsOn = nil
-		free.Services[name] = s
-	}
-	return free
 }
 
 func newMetadata() string { return "upall:" + rand.Text() }

@@ -71,7 +71,11 @@ func (s shimHandOver) write(filter []byte, metadata, socket string) error {
 			return err
 		}
 	}
-	return os.Link(socket, filepath.Join(s.directory, socketFile))
+	link := filepath.Join(s.directory, socketFile)
+	if err := os.Link(socket, link); err != nil {
+		return err
+	}
+	return os.Chmod(link, 0o666)
 }
 
 // shimPath is where containers find the shim for as long as they exist, over

@@ -64,6 +64,9 @@ func OpenState(base, project string) (*State, error) {
 		err = os.Mkdir(s.dir, 0o711)
 	}
 	if err == nil {
+		err = os.Mkdir(s.Private(), 0o700)
+	}
+	if err == nil {
 		err = s.takeRange(project)
 	}
 	if err == nil {
@@ -125,8 +128,14 @@ func (s *State) Close() error {
 	return errors.Join(errs...)
 }
 
+// Private is a directory that no other user can look into.
+func (s *State) Private() string { return filepath.Join(s.dir, "private") }
+
 // Socket is the path of the interceptor's socket.
-func (s *State) Socket() string { return filepath.Join(s.dir, "agent.sock") }
+func (s *State) Socket() string { return filepath.Join(s.Private(), "agent.sock") }
+
+// Dir is the state directory. Other users may pass through it, not list it.
+func (s *State) Dir() string { return s.dir }
 
 func (s *State) path(name string) string { return filepath.Join(s.dir, "services", name) }
 
