@@ -1,7 +1,9 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,7 +14,7 @@ import (
 func planContainers(plan *Plan, configs types.Services, networks types.Networks, o PlanOptions) error {
 	for n := range plan.Services {
 		if s := &plan.Services[n]; inContainers(s, configs) {
-			if err := plan.planContainer(s, configs[s.Name]); err != nil {
+			if err := plan.planContainer(s, configs[s.Name], networks); err != nil {
 				return err
 			}
 		}
@@ -42,16 +44,19 @@ func inContainers(s *Service, configs types.Services) bool {
 }
 
 // planContainer plans what needs no knowledge of other containers.
-func (p *Plan) planContainer(s *Service, config types.ServiceConfig) error {
+func (p *Plan) planContainer(s *Service, config types.ServiceConfig, networks types.Networks) error {
 	if err := p.checkShared(config); err != nil {
 		return err
 	}
 	s.Namespace = namespace(config.NetworkMode)
 	if config.NetworkMode == "" {
-		for _, key := range config.NetworksByPriority() {
+		for _, key := range lookupOrder(config, networks) {
 			names := []string{s.Name}
 			if network := config.Networks[key]; network != nil {
 				names = append(names, network.Aliases...)
+			}
+			if config.Hostname != "" {
+				names = append(names, config.Hostname)
 			}
 			s.Networks = append(s.Networks, ServiceNetwork{Key: key, Names: unique(names)})
 		}
@@ -67,6 +72,31 @@ func (p *Plan) planContainer(s *Service, config types.ServiceConfig) error {
 		}
 	}
 	return nil
+}
+
+// lookupOrder lists a service's networks in the order in which the engine's DNS
+// looks in them for a name: those that lead outside first, then those with both
+// IPv4 and IPv6, then by gw_priority, then by the engine's name. (Compose's
+// priority is no part of it.)
+func lookupOrder(config types.ServiceConfig, networks types.Networks) []string {
+	rank := func(key string) (internal, single int, priority int, name string) {
+		network := networks[key]
+		if network.Internal {
+			internal = 1
+		}
+		if network.EnableIPv6 == nil || !*network.EnableIPv6 {
+			single = 1
+		}
+		if on := config.Networks[key]; on != nil {
+			priority = on.GatewayPriority
+		}
+		return internal, single, priority, network.Name
+	}
+	return slices.SortedFunc(maps.Keys(config.Networks), func(a, b string) int {
+		internalA, singleA, priorityA, nameA := rank(a)
+		internalB, singleB, priorityB, nameB := rank(b)
+		return cmp.Or(internalA-internalB, singleA-singleB, cmp.Compare(priorityB, priorityA), cmp.Compare(nameA, nameB), cmp.Compare(a, b))
+	})
 }
 
 // unique drops what was there before, and keeps the order.
@@ -159,10 +189,15 @@ func containerWarnings(plan *Plan, configs types.Services) []string {
 				network.Key, network.whyNotFixed()))
 		}
 	}
+	mixed := slices.ContainsFunc(plan.Services, func(s Service) bool { return s.Runtime == Process })
 	for _, s := range plan.Services {
 		mode := configs[s.Name].NetworkMode
-		if inContainers(&s, configs) && mode != "" && s.Namespace == "" {
+		switch {
+		case !inContainers(&s, configs):
+		case mode != "" && s.Namespace == "":
 			lines = append(lines, fmt.Sprintf("services.%s.network_mode: %q is not a network of the file; upall can give no address and no names there", s.Name, mode))
+		case mixed && len(s.Networks) > 0 && !hostIn(plan.networksOf(&s)).IsValid():
+			lines = append(lines, fmt.Sprintf("services.%s.networks: the project's processes cannot be reached from them (a bridge network of the file is needed)", s.Name))
 		}
 	}
 	return lines
@@ -175,5 +210,5 @@ func (n Network) whyNotFixed() string {
 	case !n.ofHost():
 		return fmt.Sprintf("driver %s, and no ipam subnet in the file", n.Driver)
 	}
-	return "its ipam has no IPv4 subnet"
+	return "its ipam has no IPv4 subnet, or a driver of its own"
 }

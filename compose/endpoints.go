@@ -10,11 +10,11 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// firstAddress6 is where the addresses of containers begin in an IPv6 subnet of
-// upall's choice. The engine gives the lowest free address to a container
-// without a fixed one, and does not get so far. (A range for those, as in IPv4,
-// is no way: engines refuse one that ends with the subnet.)
-const firstAddress6 = 0x10000
+// bits6 is how much of an IPv6 subnet is used: people can read the addresses,
+// and the engine, which gives the lowest free one to a container without a
+// fixed address, does not get that far. (A range for those, as in IPv4, is no
+// way: engines refuse one that ends with the subnet.)
+const bits6 = 16
 
 // family is what differs between the addresses of IPv4 and IPv6.
 type family struct {
@@ -116,12 +116,15 @@ func (a *allocation) takeGiven(p place) error {
 	addr, err := netip.ParseAddr(text)
 	switch other, taken := a.taken[addr]; {
 	case err != nil || !a.is(addr):
-		return fieldErrorf(path, "%q is no such address", text)
+		return fieldErrorf(path, "%q is no address of that kind", text)
 	case len(p.service.Instances) > 1:
 		return fieldErrorf(path, "%d containers cannot have one address", len(p.service.Instances))
 	case taken && other != "":
 		return fieldErrorf(path, "%s is the address of service %q too", addr, other)
 	case !a.takes(addr):
+		if a.External {
+			return fieldErrorf(path, "the network %s has no subnet that holds %s", a.Name, addr)
+		}
 		return fieldErrorf(path, "networks.%s has no subnet in its ipam that holds %s", a.Key, addr)
 	}
 	*a.field(p.endpoint) = addr
@@ -157,7 +160,7 @@ func (a *allocation) keepAddress(p place, prefix netip.Prefix, has []netip.Addr)
 func (a *allocation) fill(places []place, prefix netip.Prefix) error {
 	places = slices.DeleteFunc(slices.Clone(places), func(p place) bool { return a.field(p.endpoint).IsValid() })
 	candidates := a.fromTop(prefix)
-	if slices.Contains(a.chosen, prefix) {
+	if slices.Contains(a.chosen, prefix) && prefix.Addr().Is4() {
 		candidates = a.fromBottom(prefix)
 	}
 	for addr := range candidates {
@@ -175,24 +178,20 @@ func (a *allocation) fill(places []place, prefix netip.Prefix) error {
 	return nil
 }
 
-// fromBottom lists the addresses of a chosen subnet that are for containers of
-// the plan.
+// fromBottom lists the addresses of a chosen IPv4 subnet that are for
+// containers of the plan.
 func (a *allocation) fromBottom(prefix netip.Prefix) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
-		first := nth(prefix, firstAddress)
-		if first.Is6() {
-			first = nth(prefix, firstAddress6)
-		}
-		for addr := first; prefix.Contains(addr) && !a.DynamicRange.Contains(addr); addr = addr.Next() {
-			if !yield(addr) {
+		for n := range uint64(room(prefix)) { //nolint:gosec // room is not negative.
+			if !yield(nth(prefix, firstAddress+n)) {
 				return
 			}
 		}
 	}
 }
 
-// fromTop lists the addresses of a user's subnet from the last one down, for
-// the engine takes the lowest for other containers, from the user's ip_range if
+// fromTop lists the addresses of a subnet from the last one down, for the
+// engine takes the lowest for other containers, from the user's ip_range if
 // there is one: so that range comes last.
 func (a *allocation) fromTop(prefix netip.Prefix) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
@@ -211,9 +210,12 @@ func (a *allocation) fromTop(prefix netip.Prefix) iter.Seq[netip.Addr] {
 	}
 }
 
-// last is the number of the last address for a host; 0 if there is none.
+// last is the number of the last address to use; 0 if there is none.
 func last(prefix netip.Prefix) uint64 {
-	bits := min(prefix.Addr().BitLen()-prefix.Bits(), 62)
+	bits := prefix.Addr().BitLen() - prefix.Bits()
+	if prefix.Addr().Is6() {
+		bits = min(bits, bits6)
+	}
 	if bits < 2 {
 		return 0
 	}

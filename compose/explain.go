@@ -21,7 +21,7 @@ func (s *Sources) explain(err error) error {
 	}
 	text := err.Error()
 	for _, reader := range []func(string) *FieldError{
-		s.explainInterpolation, s.explainSchema, s.explainParse, s.explainDecode, s.explainPorts, s.explainCycle, s.explainService, explainPath,
+		s.explainInterpolation, s.explainSchema, s.explainParse, s.explainDecode, s.explainPorts, s.explainCycle, s.explainService, s.explainPanic, explainPath,
 	} {
 		if field := reader(text); field != nil {
 			field.Err = err
@@ -190,6 +190,21 @@ func (s *Sources) impliedKey(path string) string {
 		return path
 	}
 	return implied.Path
+}
+
+// explainPanic finds what made compose-go panic.
+func (s *Sources) explainPanic(text string) *FieldError {
+	if !strings.HasPrefix(text, panicked) {
+		return nil
+	}
+	found := s.findValue(func(path, value string) bool {
+		return value != "" && regexp.MustCompile(`^(?:networks|volumes|configs|secrets|models)\.[^.\[]+(?:\[\d+\])?$`).MatchString(path)
+	})
+	if found != nil {
+		found.Path, _, _ = strings.Cut(found.Path, "[")
+		found.Reason = "must be a mapping"
+	}
+	return found
 }
 
 // shorten shows the known files in a text as the user knows them.

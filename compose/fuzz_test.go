@@ -10,9 +10,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 )
 
-// FuzzLoad: no input crashes Load or NewPlan, every error is one line, and two
-// runs give the same plan. Other files are left alone: extends and include
-// would let the input read whatever it names.
+// FuzzLoad: no input crashes Load, NewPlan, Rewrite or Unordered, every error
+// is one line, and two runs give the same plan. Other files are left alone:
+// extends and include would let the input read whatever it names.
 func FuzzLoad(f *testing.F) {
 	for _, pattern := range []string{"testdata/bad/*.yaml", "testdata/plan/*.yaml"} {
 		files, err := filepath.Glob(pattern)
@@ -42,6 +42,7 @@ func FuzzLoad(f *testing.F) {
 			if err != nil {
 				return "", err
 			}
+			Unordered(Rewrite(project, plan))
 			return plan.text("\x00"), nil
 		}
 		first, err := run()

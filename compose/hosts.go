@@ -80,6 +80,16 @@ func (t *hostsTable) addLinksOf(s *Service) {
 	}
 }
 
+// hostIn returns the address of the host in the first network that has it.
+func hostIn(networks []Network) netip.Addr {
+	for _, network := range networks {
+		if network.Fixed && network.ofHost() {
+			return network.Gateway
+		}
+	}
+	return netip.Addr{}
+}
+
 // networks lists the networks on which the client finds containers, in the
 // order in which names are looked up there.
 func (t *hostsTable) networks() []Network {
@@ -94,17 +104,24 @@ func (t *hostsTable) networks() []Network {
 		}
 		return networks
 	}
-	for _, on := range t.client.Networks {
-		n := slices.IndexFunc(t.plan.Networks, func(network Network) bool { return network.Key == on.Key })
+	return t.plan.networksOf(t.client)
+}
+
+// networksOf lists the networks that the containers of a service are on.
+func (p *Plan) networksOf(s *Service) []Network {
+	var networks []Network
+	for _, on := range s.Networks {
+		n := slices.IndexFunc(p.Networks, func(network Network) bool { return network.Key == on.Key })
 		if n >= 0 {
-			networks = append(networks, t.plan.Networks[n])
+			networks = append(networks, p.Networks[n])
 		}
 	}
 	return networks
 }
 
 // addContainers adds the containers on a network. A name that an earlier
-// network knows is that network's, as with the engine's DNS.
+// network knows is that network's, and a link's name is the link's alone, both
+// as with the engine's DNS.
 func (t *hostsTable) addContainers(network Network) {
 	for n := range t.plan.Services {
 		s := &t.plan.Services[n]
@@ -125,13 +142,7 @@ func (t *hostsTable) addContainers(network Network) {
 // addProcesses adds the processes: at their own addresses on the host, and for
 // a container at the host's in the first network that has one.
 func (t *hostsTable) addProcesses() {
-	gateway := netip.Addr{}
-	for _, network := range t.networks() {
-		if network.Fixed && network.ofHost() {
-			gateway = network.Gateway
-			break
-		}
-	}
+	gateway := hostIn(t.networks())
 	for n := range t.plan.Services {
 		s := &t.plan.Services[n]
 		if s.Runtime != Process {

@@ -15,12 +15,22 @@ import (
 // compose-go checks the project. It is in no registry and in no result.
 const placeholderImage = "upall.invalid/process"
 
+// panicked begins the error that a panic of compose-go becomes.
+const panicked = "a value has the wrong type: "
+
 // modelToProject loads the merged model and lets compose-go check it and turn
 // it into a project. compose-go refuses a service without image and build, and
 // that check cannot be switched off alone; so such services have an image
 // during the check, and all its other checks hold for them too. Which runtime
 // runs a service, and whether it needs an image, is decided by NewPlan.
-func modelToProject(ctx context.Context, details types.ConfigDetails, options []func(*loader.Options)) (*types.Project, error) {
+func modelToProject(ctx context.Context, details types.ConfigDetails, options []func(*loader.Options)) (project *types.Project, err error) {
+	// compose-go panics on some values of the wrong type (networks: {"a b": 1}):
+	// it converts before it checks.
+	defer func() {
+		if cause := recover(); cause != nil {
+			project, err = nil, fmt.Errorf("%s%v", panicked, cause)
+		}
+	}()
 	model, err := loader.LoadModelWithContext(ctx, details, options...)
 	if err != nil {
 		return nil, err
@@ -33,7 +43,7 @@ func modelToProject(ctx context.Context, details types.ConfigDetails, options []
 	if name, ok := model["name"].(string); ok {
 		resolved.SetProjectName(name, true)
 	}
-	project, err := loader.ModelToProject(model, resolved, details)
+	project, err = loader.ModelToProject(model, resolved, details)
 	if err != nil {
 		return nil, err
 	}

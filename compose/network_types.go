@@ -32,7 +32,8 @@ const bridgeDriver = "bridge"
 type ServiceNetwork struct {
 	Key string
 	// Names are those under which peers on it reach each container of the
-	// service: its name and the aliases. A container's own name is one more.
+	// service: its name, the aliases and its hostname. A container's own name is
+	// one more.
 	Names []string
 }
 

@@ -113,11 +113,7 @@ func showAddr(a netip.Addr) string {
 
 func TestNewPlan(t *testing.T) {
 	small := netip.MustParsePrefix("127.10.0.0/28")
-	cases := []struct {
-		name    string
-		file    string // if it is not the name
-		options PlanOptions
-	}{
+	cases := []planCase{
 		{name: "defaults"},
 		{name: "runtimes"},
 		{name: "chosen"},
@@ -134,31 +130,39 @@ func TestNewPlan(t *testing.T) {
 		{name: "settings-flag", file: "settings", options: PlanOptions{HoldTimeout: 7 * time.Second}},
 		{name: "warnings"},
 	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) { checkPlan(t, c) })
+	}
+}
+
+// checkPlan compares a plan with its golden file, twice.
+func checkPlan(t *testing.T, c planCase) {
+	t.Helper()
 	root, err := filepath.Abs("testdata/plan")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			file := c.file
-			if file == "" {
-				file = c.name
-			}
-			options := Options{Files: []string{filepath.Join(root, file+".yaml")}, Environment: []string{"FROM_HOST=yes"}}
-			plan, err := loadAndPlan(t.Context(), options, c.options)
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareGolden(t, filepath.Join(root, c.name+".golden"), plan.text(root))
-			again, err := loadAndPlan(t.Context(), options, c.options)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(plan.text(root), again.text(root)); diff != "" {
-				t.Errorf("not deterministic:\n%s", diff)
-			}
-		})
+	options := c.loadOptions(root)
+	plan, err := loadAndPlan(t.Context(), options, c.options)
+	if err != nil {
+		t.Fatal(err)
 	}
+	compareGolden(t, filepath.Join(root, c.name+".golden"), plan.text(root))
+	again, err := loadAndPlan(t.Context(), options, c.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(plan.text(root), again.text(root)); diff != "" {
+		t.Errorf("not deterministic:\n%s", diff)
+	}
+}
+
+func (c planCase) loadOptions(root string) Options {
+	file := c.file
+	if file == "" {
+		file = c.name
+	}
+	return Options{Files: []string{filepath.Join(root, file+".yaml")}, Environment: []string{"FROM_HOST=yes"}}
 }
 
 // TestPlanFiles keeps the folder free of files that no case reads.
@@ -215,6 +219,30 @@ func TestPlanErrors(t *testing.T) {
 		{"small prefix", "replicas", PlanOptions{Prefix: netip.MustParsePrefix("127.1.0.0/29")}, `address prefix 127.1.0.0/29 has room for 2 processes, and the project has 6`},
 		{"single address", "defaults", PlanOptions{Prefix: netip.MustParsePrefix("127.1.0.0/32")}, `address prefix 127.1.0.0/32 has room for 0 processes, and the project has 1`},
 		{"foreign prefix", "defaults", PlanOptions{Prefix: netip.MustParsePrefix("10.0.0.0/8")}, `address prefix "10.0.0.0/8" is not a prefix within 127.0.0.0/8`},
+		{"scale of nothing", "containers", PlanOptions{Scale: map[string]int{"wbe": 2}}, `--scale wbe=2: no such service (services: api, cache, db, lonely, none, web)`},
+		{"negative scale", "containers", PlanOptions{Scale: map[string]int{"web": -1}}, `--scale web=-1: not a number of instances (0-10000)`},
+		{"great scale", "defaults", PlanOptions{Scale: map[string]int{"web": 10001}}, `--scale web=10001: not a number of instances (0-10000)`},
+		{"scale and name", "containers", PlanOptions{Scale: map[string]int{"db": 2}}, `testdata/plan/containers.yaml:16: services.db.container_name: cannot be set together with --scale db=2, for it must be unique`},
+		{
+			"scale and address", "subnets",
+			PlanOptions{Scale: map[string]int{"a": 2}},
+			`testdata/plan/subnets.yaml:6: services.a.networks.both.ipv4_address: 2 containers cannot have one address`,
+		},
+		{
+			"pool exhausted", "containers",
+			PlanOptions{Pools: prefixes("10.200.0.0/23", "10.64.0.0/25")},
+			`testdata/plan/containers.yaml:31: networks.front: network pool exhausted: no free /24 in 10.200.0.0/23, 10.64.0.0/25 (give the network a subnet in ipam)`,
+		},
+		{
+			"no IPv6", "subnets",
+			PlanOptions{Taken: prefixes("fc00::/7")},
+			`testdata/plan/subnets.yaml:29: networks.chosen6: network pool exhausted: no free IPv6 subnet in fd00::/8 (give the network one in ipam)`,
+		},
+		{
+			"foreign address", "external",
+			PlanOptions{Networks: map[string]ExistingNetwork{"given": {Subnets: prefixes("10.8.0.0/24"), Configured: true}}},
+			`testdata/plan/external.yaml:8: services.b.networks.given.ipv4_address: the network given has no subnet that holds 10.9.1.77`,
+		},
 		{"wide prefix", "defaults", PlanOptions{Prefix: netip.MustParsePrefix("127.0.0.0/7")}, `address prefix "127.0.0.0/7" is not a prefix within 127.0.0.0/8`},
 	}
 	for _, c := range cases {

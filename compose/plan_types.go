@@ -50,8 +50,9 @@ type Service struct {
 	// "service:NAME" (see Instance.Owner), "container:NAME", NamespaceHost or
 	// NamespaceNone.
 	Namespace string
-	// Networks are those of the service's containers, the one of the highest
-	// priority first. Nil for a process, and where Namespace is not "".
+	// Networks are those of the service's containers, in the order in which the
+	// engine's DNS looks for names in them. Nil for a process, and where
+	// Namespace is not "".
 	Networks []ServiceNetwork
 
 	Command    []string // entrypoint and command, ready for exec; empty (engine only) = the image's own

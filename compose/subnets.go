@@ -62,6 +62,7 @@ func newSubnet(key string, config types.NetworkConfig, existing map[string]Exist
 		net.Name = key
 	}
 	net.existing = existing[net.Name]
+	net.existing.Subnets = masked(net.existing.Subnets)
 	if net.External {
 		net.takeOver()
 		return net, nil
@@ -80,6 +81,15 @@ func newSubnet(key string, config types.NetworkConfig, existing map[string]Exist
 	net.want6 = net.ofHost() && !has6 && !net.no6
 	net.Fixed = has4 || net.want4
 	return net, nil
+}
+
+// masked copies prefixes, without what an engine may say beyond them.
+func masked(prefixes []netip.Prefix) []netip.Prefix {
+	var all []netip.Prefix
+	for _, prefix := range prefixes {
+		all = append(all, prefix.Masked())
+	}
+	return all
 }
 
 // takeOver plans an external network: it is as it is.
