@@ -2,6 +2,7 @@ package intercept
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -63,13 +64,15 @@ var compiled = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
-// play starts an actor. Without options it has no filter.
-func play(t *testing.T, o *shim.Options) *actor {
+// play starts an actor, of its usual program if that is "". Without options it has
+// no filter.
+func play(t *testing.T, o *shim.Options, program string) *actor {
 	t.Helper()
-	program, err := compiled()
+	own, err := compiled()
 	if err != nil {
 		t.Fatal(err)
 	}
+	program = cmp.Or(program, own)
 	a := &actor{t: t, answers: map[string]chan string{}, read: make(chan struct{})}
 	a.cmd = &exec.Cmd{Path: program, Args: []string{program}, Stderr: os.Stderr}
 	if o != nil {

@@ -2,11 +2,15 @@
 // the instances that it was told of, asks the registry, and carries the answers
 // out by parking, by early listeners, or by keeping a call in its notification.
 //
-// Use: Open, Add each instance, run it under a shim that hands its notifyFD to
-// Socket, tell Started and Ended, Close.
+// Use: Open, Add each instance, have it run under a filter whose notifyFD is
+// handed to Socket, tell Started (before its program runs) and Ended, Remove it
+// when it is of the project no more, Close. Publish tells which of the host's
+// ports are a container's.
 // Ownership: one goroutine (loop) owns the registry and every hold; one per
 // notifyFD receives and answers what needs no decision. Descriptors duplicated
-// from clients are closed before the hold that needed them ends.
+// from clients are closed before the hold that needed them ends. What is open in
+// a network namespace (space) is closed with the last notifyFD from there, so
+// none is kept alive.
 // Promises: each notification gets one response and each hold one end, which is
 // told in an event. What cannot be decided continues as without upall. Events
 // are emitted in order by the loop; Options.Emit must not block.

@@ -106,6 +106,8 @@ type performer struct {
 	name     string
 	addr     netip.Addr
 	metadata string
+	ns       *testenv.NetNS // nil: the tests' own
+	program  string         // of the actor, if not its own
 }
 
 // at is the instance's address in words of the actor.
@@ -125,7 +127,22 @@ func (l *lab) add(name string, set ...func(*Instance)) *performer {
 	for _, s := range set {
 		s(&in)
 	}
-	return &performer{lab: l, name: name, addr: in.Addrs[0], metadata: l.Add(in)}
+	p := &performer{lab: l, name: name, metadata: l.Add(in)}
+	if len(in.Addrs) > 0 {
+		p.addr = in.Addrs[0]
+	}
+	return p
+}
+
+// container makes an instance known that has a network namespace with that address
+// of its own, or shares it.
+func (l *lab) container(name string, ns *testenv.NetNS, addr netip.Prefix, set ...func(*Instance)) *performer {
+	l.t.Helper()
+	p := l.add(name, append([]func(*Instance){func(in *Instance) {
+		in.Addrs, in.Second, in.Rewrite = []netip.Addr{addr.Addr()}, netip.Addr{}, false
+	}}, set...)...)
+	p.ns = ns
+	return p
 }
 
 // serves declares the port, and opens an early listener on it where that is the way.
@@ -138,6 +155,19 @@ func (l *lab) serves(in *Instance) {
 
 // start starts the instance's actor under the shim. It is ended with the test.
 func (p *performer) start(set ...func(*seccomp.Filter, *shim.Options)) *performer {
+	p.lab.t.Helper()
+	p.lab.Started(p.name)
+	return p.launch(set...)
+}
+
+// session starts another actor of the instance, as an engine does in a container.
+func (p *performer) session() *performer {
+	p.lab.t.Helper()
+	other := *p
+	return other.launch()
+}
+
+func (p *performer) launch(set ...func(*seccomp.Filter, *shim.Options)) *performer {
 	l, t := p.lab, p.lab.t
 	t.Helper()
 	state, err := seccomp.MarshalState(p.metadata)
@@ -157,8 +187,14 @@ func (p *performer) start(set ...func(*seccomp.Filter, *shim.Options)) *performe
 	if err := os.WriteFile(o.State, state, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l.Started(p.name)
-	p.actor = play(t, &o)
+	if p.ns != nil {
+		p.ns.Do(t, func() error {
+			p.actor = play(t, &o, p.program)
+			return nil
+		})
+	} else {
+		p.actor = play(t, &o, p.program)
+	}
 	t.Cleanup(func() { p.end(0) })
 	return p
 }

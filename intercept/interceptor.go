@@ -183,7 +183,7 @@ func (i *Interceptor) Remove(name string) {
 		delete(i.serveProbes, n)
 		delete(i.tokens, n.Metadata)
 		delete(i.instances, name)
-		i.forgetRoutes()
+		i.forgetRoutes(n)
 	})
 }
 

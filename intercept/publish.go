@@ -3,6 +3,7 @@ package intercept
 import (
 	"maps"
 	"net/netip"
+	"slices"
 )
 
 // Publish tells that a connect on the host to at reaches target, of a container.
@@ -44,11 +45,15 @@ func (r *routes) publishedAt(n *instance, addr netip.AddrPort) (target netip.Add
 	return target, is
 }
 
-// forgetRoutes drops what leads to addresses that no instance has any more.
-func (i *Interceptor) forgetRoutes() {
-	maps.DeleteFunc(i.loopbacks, func(at, _ netip.AddrPort) bool { return i.instanceAt(at.Addr()) == nil })
+// forgetRoutes drops what leads to a removed instance, unless others share its
+// addresses.
+func (i *Interceptor) forgetRoutes(n *instance) {
+	isGone := func(a netip.Addr) bool {
+		return (slices.Contains(n.Addrs, a) || a == n.Loopback) && i.instanceAt(a) == nil
+	}
+	maps.DeleteFunc(i.loopbacks, func(at, _ netip.AddrPort) bool { return isGone(at.Addr()) })
 	i.updateRoutes(func(r *routes) {
-		maps.DeleteFunc(r.project, func(a netip.Addr, _ struct{}) bool { return i.instanceAt(a) == nil })
-		maps.DeleteFunc(r.published, func(_, target netip.AddrPort) bool { return i.instanceAt(target.Addr()) == nil })
+		maps.DeleteFunc(r.project, func(a netip.Addr, _ struct{}) bool { return isGone(a) })
+		maps.DeleteFunc(r.published, func(_, target netip.AddrPort) bool { return isGone(target.Addr()) })
 	})
 }

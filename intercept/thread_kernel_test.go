@@ -64,7 +64,7 @@ func TestKernelOwnFiles(t *testing.T) {
 // TestKernelIOURing: io_uring, which connects unseen, is not there unless it is
 // wanted.
 func TestKernelIOURing(t *testing.T) {
-	plain := play(t, nil).do("iouring")
+	plain := play(t, nil, "").do("iouring")
 	l := newLab(t, kept())
 	if got := l.add("client").start().do("iouring"); got != "ENOSYS" {
 		t.Errorf("io_uring_setup: %s", got)
@@ -80,7 +80,7 @@ func TestKernelMalformed(t *testing.T) {
 	forWays(t, allWays(), func(t *testing.T, l *lab) {
 		client, server := l.pair()
 		order := "malformed " + server.at(port)
-		want := play(t, nil).do("%s", order)
+		want := play(t, nil, "").do("%s", order)
 		if got := client.do("%s", order); got != want {
 			t.Errorf("with the filter:\n%s\nwithout:\n%s", got, want)
 		}
