@@ -39,11 +39,11 @@ const noRoomKnown = math.MaxInt
 // room tells how many may be let to the endpoint now, which is looked at in the
 // network namespace of who listens there.
 func (i *Interceptor) room(at netip.AddrPort) int {
-	n := i.instanceAt(at.Addr())
-	if n == nil || n.space == nil {
+	s := i.spaceAt(at.Addr())
+	if s == nil {
 		return noRoomKnown
 	}
-	length, limit, err := n.space.acceptQueue(i.real(at))
+	length, limit, err := s.acceptQueue(i.real(at))
 	if err != nil {
 		return noRoomKnown
 	}

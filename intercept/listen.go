@@ -117,9 +117,23 @@ func (i *Interceptor) dialerFor(n *instance) (serve.Options, func()) {
 // nil if there are none. They share a network namespace.
 func (i *Interceptor) instanceAt(addr netip.Addr) (first *instance) {
 	for _, n := range i.instances {
-		if has := slices.Contains(n.Addrs, addr) || n.Loopback == addr; has && (first == nil || n.Name < first.Name) {
+		if n.has(addr) && (first == nil || n.Name < first.Name) {
 			first = n
 		}
 	}
 	return first
+}
+
+func (n *instance) has(addr netip.Addr) bool {
+	return slices.Contains(n.Addrs, addr) || n.Loopback == addr
+}
+
+// spaceAt returns the space that the address is in, nil if none is known.
+func (i *Interceptor) spaceAt(addr netip.Addr) *space {
+	for _, n := range i.instances {
+		if n.has(addr) && n.space != nil {
+			return n.space
+		}
+	}
+	return nil
 }

@@ -3,7 +3,6 @@ package intercept
 import (
 	"maps"
 	"net/netip"
-	"slices"
 )
 
 // Publish tells that a connect on the host to at reaches target, of a container.
@@ -49,7 +48,7 @@ func (r *routes) publishedAt(n *instance, addr netip.AddrPort) (target netip.Add
 // addresses.
 func (i *Interceptor) forgetRoutes(n *instance) {
 	isGone := func(a netip.Addr) bool {
-		return (slices.Contains(n.Addrs, a) || a == n.Loopback) && i.instanceAt(a) == nil
+		return n.has(a) && i.instanceAt(a) == nil
 	}
 	maps.DeleteFunc(i.loopbacks, func(at, _ netip.AddrPort) bool { return isGone(at.Addr()) })
 	i.updateRoutes(func(r *routes) {
