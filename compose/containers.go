@@ -33,6 +33,11 @@ func planContainers(plan *Plan, configs types.Services, networks types.Networks,
 		if err := net.assign(plan, configs, o.Addresses); err != nil {
 			return err
 		}
+	}
+	if err := meet(plan, subnets); err != nil {
+		return err
+	}
+	for _, net := range subnets {
 		plan.Networks = append(plan.Networks, net.Network)
 	}
 	return nil

@@ -139,22 +139,18 @@ func (t *hostsTable) addContainers(network Network) {
 	}
 }
 
-// addProcesses adds the processes: at their own addresses on the host, and for
-// a container at the host's in the first network that has one.
+// addProcesses adds the processes, for a container as far as it reaches the
+// host.
 func (t *hostsTable) addProcesses() {
-	gateway := hostIn(t.networks())
+	reaches := t.onHost() || hostIn(t.networks()).IsValid()
 	for n := range t.plan.Services {
 		s := &t.plan.Services[n]
-		if s.Runtime != Process {
+		if s.Runtime != Process || !reaches {
 			continue
 		}
 		for _, i := range s.Instances {
-			addr := gateway
-			if t.onHost() {
-				addr = i.Addr
-			}
-			if addr.IsValid() {
-				t.add(s, processes, append(slices.Clone(s.Names), i.Name), []netip.Addr{addr})
+			if t.onHost() || !i.Addr.IsLoopback() {
+				t.add(s, processes, append(slices.Clone(s.Names), i.Name), []netip.Addr{i.Addr})
 			}
 		}
 	}

@@ -20,6 +20,9 @@ type Network struct {
 	// is made. Without that, names on it resolve by the engine's own DNS, which
 	// knows a container only once it runs.
 	Fixed bool
+	// Meeting says that the project's processes have addresses in it, which the
+	// host must take, so that containers reach them.
+	Meeting bool
 }
 
 // ofHost reports whether the host itself can reach the network's containers,

@@ -29,6 +29,9 @@ func planSubnets(plan *Plan, networks types.Networks, o PlanOptions) ([]*subnet,
 			containers[network.Key] += len(s.Instances)
 		}
 	}
+	for key := range containers { // any of them may be the meeting
+		containers[key] += 2 * processCount(plan)
+	}
 	var subnets []*subnet
 	err := firstByName(maps.Keys(containers), func(key string) error {
 		net, err := newSubnet(key, networks[key], o.Networks)

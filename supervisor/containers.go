@@ -104,12 +104,22 @@ func (c *containers) serviceOf(instance string) string {
 func (c *containers) start(all []*instance) {
 	c.starting.Go(func() {
 		failed, err := c.runtime.Start(c.ctx, services(all))
+		var causes, consequences []notStarted
 		for _, i := range all {
-			if err := errors.Join(err, failed[i.Name]); err == nil {
+			err := errors.Join(err, failed[i.Name])
+			not := notStarted{ended{i.Name, startFailedCode, over}, fmt.Errorf("start %s: %w", i.Name, err)}
+			_, isConsequence := errors.AsType[*engine.NeedError](err)
+			switch {
+			case err == nil:
 				c.tellRuns(i)
-			} else {
-				c.give(notStarted{ended{i.Name, startFailedCode, over}, fmt.Errorf("start %s: %w", i.Name, err)})
+			case isConsequence:
+				consequences = append(consequences, not)
+			default:
+				causes = append(causes, not)
 			}
+		}
+		for _, not := range slices.Concat(causes, consequences) {
+			c.give(not)
 		}
 	})
 }

@@ -30,7 +30,29 @@ func (s *supervisor) introduce() {
 				in.Metadata = containers.metadata(i.Name)
 			}
 			s.metadata[i.Name] = s.interceptor.Add(in)
+			if svc.Runtime == compose.Engine && len(in.Addrs) > 0 {
+				s.tellPublished(svc, in.Addrs[0])
+			}
 		}
+	}
+}
+
+// tellPublished has those who connect to a port that the engine publishes on the
+// host wait too: the engine's proxy takes connections that nobody serves yet.
+// Ports that the engine chooses are not known.
+func (s *supervisor) tellPublished(svc *compose.Service, addr netip.Addr) {
+	for _, p := range svc.Published {
+		if p.Protocol != "tcp" || p.HostPort == 0 || p.HostPortEnd != 0 {
+			continue
+		}
+		on := netip.IPv4Unspecified()
+		if p.HostIP != "" {
+			var err error
+			if on, err = netip.ParseAddr(p.HostIP); err != nil {
+				continue
+			}
+		}
+		s.interceptor.Publish(netip.AddrPortFrom(on, p.HostPort), netip.AddrPortFrom(addr, p.Target))
 	}
 }
 

@@ -15,10 +15,14 @@ import (
 // 8080, 443 becomes 8443.
 const unprivileged = 8000
 
-// openForwarders listens on the published ports of every service.
+// openForwarders listens on the published ports of every process; those of
+// containers are the engine's.
 func (s *supervisor) openForwarders() error {
 	for n := range s.plan.Services {
 		svc := &s.plan.Services[n]
+		if svc.Runtime != compose.Process {
+			continue
+		}
 		for _, p := range svc.Published {
 			for _, i := range svc.Instances {
 				if err := s.publish(svc, i, p); err != nil {

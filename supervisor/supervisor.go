@@ -55,6 +55,7 @@ type supervisor struct {
 	runners     map[compose.Runtime]runner
 	interceptor *intercept.Interceptor // nil without interception
 	forwarders  []*forward.Forwarder
+	meeting     meeting
 	metadata    map[string]string // instance -> hand-over metadata
 	inputs      chan any
 	cannotPark  error // why, nil where connects can be parked
@@ -129,6 +130,9 @@ func (s *supervisor) open(control Control) error {
 	}
 	if s.NoStart {
 		return nil
+	}
+	if err := s.openMeeting(s.ctx); err != nil {
+		return err
 	}
 	s.introduce()
 	return s.openForwarders()
@@ -271,5 +275,5 @@ func (s *supervisor) close(cancel func()) error {
 	if s.interceptor != nil {
 		errs = append(errs, s.interceptor.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.meeting.close())...)
 }

@@ -165,3 +165,16 @@ func foreignRoutes(routes []netip.Prefix, networks map[string]compose.ExistingNe
 		return false
 	})
 }
+
+// BridgeOf names the host's interface of a bridge network.
+func (e *Engine) BridgeOf(ctx context.Context, name string) (string, error) {
+	inspected, err := e.api.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
+	if err != nil {
+		return "", fmt.Errorf("inspect network %s: %w", name, err)
+	}
+	if device := inspected.Network.Options["com.docker.network.bridge.name"]; device != "" {
+		return device, nil
+	}
+	const idLength = 12
+	return "br-" + inspected.Network.ID[:idLength], nil
+}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/moby/moby/client"
@@ -59,8 +60,9 @@ func (s *starter) ContainerStart(ctx context.Context, id string, o client.Contai
 
 func (s *starter) start(ctx context.Context, id string, o client.ContainerStartOptions) error {
 	for _, need := range s.plan.needs[id] {
-		// One that fails says so itself, and so will the engine of this one.
-		_ = s.await(ctx, need)
+		if s.await(ctx, need) != nil {
+			return &NeedError{s.plan.names[need]}
+		}
 	}
 	s.plan.prepare(ctx, id)
 	if s.plan.choosy[id] {
@@ -69,6 +71,13 @@ func (s *starter) start(ctx context.Context, id string, o client.ContainerStartO
 	}
 	_, err := s.APIClient.ContainerStart(ctx, id, o)
 	return err
+}
+
+// NeedError says that a container was not started because another was not.
+type NeedError struct{ Instance string }
+
+func (e *NeedError) Error() string {
+	return fmt.Sprintf("it shares what is of %s, which could not be started", e.Instance)
 }
 
 // await waits for the start of a container, if there is one.
