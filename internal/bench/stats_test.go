@@ -54,10 +54,13 @@ func added(values map[string][]float64, name string) float64 {
 }
 
 // ratio returns the median over the rounds of side's value by plain's.
-func ratio(values map[string][]float64, name string) float64 {
+func ratio(values map[string][]float64, name string) float64 { return ratioTo(values, name, "plain") }
+
+// ratioTo returns the median over the rounds of side's value by base's.
+func ratioTo(values map[string][]float64, name, base string) float64 {
 	var ratios []float64
 	for round, v := range values[name] {
-		ratios = append(ratios, v/values["plain"][round])
+		ratios = append(ratios, v/values[base][round])
 	}
 	return median(ratios)
 }
