@@ -15,6 +15,7 @@ import (
 var exampleTests = map[string]func(t *testing.T){
 	"quickstart": testQuickstart,
 	"servers":    testServers,
+	"stack":      testStack,
 }
 
 func TestE2EExamples(t *testing.T) {

@@ -71,6 +71,7 @@ func install(folder string) error {
 		buildStatic(folder, "server", "./testdata/server"),
 		buildStatic(folder, "crowd", "./testdata/crowd"),
 		buildStatic(folder, "goclient", "./testdata/clients/go"),
+		buildStatic(folder, "loop", "./testdata/engine/loop"),
 	)
 }
 

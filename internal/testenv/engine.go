@@ -13,11 +13,16 @@ import (
 	"time"
 )
 
-// HostVariable names the environment variable that says where the engine for
-// tests is, as for every Docker client.
-const HostVariable = "DOCKER_HOST"
+const (
+	// HostVariable names the environment variable that says where the engine for
+	// tests is, as for every Docker client.
+	HostVariable = "DOCKER_HOST"
+	// EnginesVariable names the one with all engines for tests, separated by
+	// spaces, for tests that run on each of them.
+	EnginesVariable = "UPALL_TEST_ENGINES"
+)
 
-// engineLimit is how long an engine may take to tell its version.
+// engineLimit is how long an engine may take to answer.
 const engineLimit = 10 * time.Second
 
 // Engine is a Docker Engine that answers.
@@ -38,38 +43,74 @@ func NeedEngine(t testing.TB) Engine {
 	return engine
 }
 
+// NeedEngines needs the Docker Engines that UPALL_TEST_ENGINES names, all of
+// them, or without it the one that DOCKER_HOST names.
+func NeedEngines(t testing.TB) []Engine {
+	t.Helper()
+	hosts := strings.Fields(os.Getenv(EnginesVariable))
+	if len(hosts) == 0 {
+		return []Engine{NeedEngine(t)}
+	}
+	var engines []Engine
+	for _, host := range hosts {
+		engine, err := askEngine(t.Context(), host)
+		Need(t, err == nil, fmt.Sprintf("a Docker Engine at %s (%v)", host, err))
+		engines = append(engines, engine)
+	}
+	return engines
+}
+
+// NeedImages needs images of hack/images, named as there ("redis").
+func NeedImages(t testing.TB, e Engine, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		err := e.ask(t.Context(), "/images/upall-test/"+name+":1/json", &struct{}{})
+		Need(t, err == nil, fmt.Sprintf("the image upall-test/%s:1 at %s (%v; hack/images %[2]s makes it)", name, e.Host, err))
+	}
+}
+
 // askEngine asks for the version, which engines of all ages tell alike.
-func askEngine(ctx context.Context, host string) (engine Engine, err error) {
-	path, isUnix := strings.CutPrefix(host, "unix://")
+func askEngine(ctx context.Context, host string) (Engine, error) {
+	engine := Engine{Host: host}
+	var answer struct {
+		Version string
+		API     string `json:"ApiVersion"`
+	}
+	if err := engine.ask(ctx, "/version", &answer); err != nil {
+		return Engine{}, err
+	}
+	engine.Version, engine.API = answer.Version, answer.API
+	return engine, nil
+}
+
+// ask gets a path of the engine's API and parses the answer.
+func (e Engine) ask(ctx context.Context, path string, answer any) (err error) {
+	socket, isUnix := strings.CutPrefix(e.Host, "unix://")
 	if !isUnix {
-		return Engine{}, fmt.Errorf("%s is no unix:// address", host)
+		return fmt.Errorf("%s is no unix:// address", e.Host)
 	}
 	ctx, cancel := context.WithTimeout(ctx, engineLimit)
 	defer cancel()
 	transport := &http.Transport{
 		DisableKeepAlives: true, // nothing stays open behind the test
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine/version", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine"+path, nil)
 	if err != nil {
-		return Engine{}, fmt.Errorf("ask for the version: %w", err)
+		return fmt.Errorf("ask for %s: %w", path, err)
 	}
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return Engine{}, fmt.Errorf("ask for the version: %w", err)
+		return fmt.Errorf("ask for %s: %w", path, err)
 	}
 	defer func() { err = errors.Join(err, response.Body.Close()) }()
 	if response.StatusCode != http.StatusOK {
-		return Engine{}, fmt.Errorf("ask for the version: %s", response.Status)
+		return fmt.Errorf("ask for %s: %s", path, response.Status)
 	}
-	var answer struct {
-		Version string
-		API     string `json:"ApiVersion"`
+	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+		return fmt.Errorf("parse %s: %w", path, err)
 	}
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		return Engine{}, fmt.Errorf("parse the version: %w", err)
-	}
-	return Engine{Host: host, Version: answer.Version, API: answer.API}, nil
+	return nil
 }

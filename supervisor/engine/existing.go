@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/compose/v5/pkg/api"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
@@ -73,6 +74,9 @@ func isConfigured(c network.IPAMConfig) bool {
 // usedAddresses are those that containers of others have in a network.
 func (e *Engine) usedAddresses(ctx context.Context, id string) ([]netip.Addr, error) {
 	inspected, err := e.api.NetworkInspect(ctx, id, client.NetworkInspectOptions{})
+	if cerrdefs.IsNotFound(err) { // removed since it was listed
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("inspect a network: %w", err)
 	}
