@@ -187,38 +187,6 @@ func (i *Interceptor) Remove(name string) {
 	})
 }
 
-// Started tells that the instance's program is about to run: for the first time,
-// or again, also after it has ended for good.
-func (i *Interceptor) Started(name string) {
-	i.do(func() {
-		if n := i.instances[name]; n != nil && n.isOver {
-			n.isOver = false
-			i.openEarly(n)
-		}
-		i.step(registry.Started{Instance: name})
-	})
-}
-
-// Ended tells that the instance's program, and all that descended from it, has
-// ended; final: it is not started again.
-func (i *Interceptor) Ended(name string, code int, final bool) {
-	i.do(func() {
-		n := i.instances[name]
-		if n == nil {
-			return
-		}
-		n.cancel()
-		n.probes, n.cancel = context.WithCancel(i.ctx)
-		i.forget(n)
-		i.step(registry.Ended{Instance: name, Code: code, Final: final})
-		if n.isOver = final; !final {
-			i.openEarly(n)
-		} else {
-			i.closeEarly(n)
-		}
-	})
-}
-
 // forget drops what was of the instance's processes.
 func (i *Interceptor) forget(n *instance) {
 	i.dropSources(n)
@@ -239,10 +207,11 @@ func (i *Interceptor) attach(state seccomp.State, fd *seccomp.NotifyFD) error {
 	i.do(func() {
 		n := i.tokens[state.Metadata]
 		if n == nil {
-			err = fmt.Errorf("hand-over with unknown metadata %q", state.Metadata)
-			return
+			i.log.Warn("hand-over with unknown metadata: what it is of is not held", "pid", state.PID)
+			n = i.stranger()
 		}
 		err = nil
+		i.runs(n)
 		i.openSource(n, i.enter(ns, id), fd)
 	})
 	if err == nil {
@@ -253,6 +222,14 @@ func (i *Interceptor) attach(state seccomp.State, fd *seccomp.NotifyFD) error {
 		err = errors.Join(err, ns.Close())
 	}
 	return errors.Join(err, fd.Close())
+}
+
+// stranger stands for what is handed over and is not of the plan: without anybody
+// to answer, its calls would fail.
+func (i *Interceptor) stranger() *instance {
+	n := &instance{Instance: Instance{Instance: registry.Instance{Name: "unknown", Service: "unknown", NoHold: true}}}
+	n.probes, n.cancel = context.WithCancel(i.ctx)
+	return n
 }
 
 // dropSources closes those of an instance's sources that have no task left: what

@@ -65,6 +65,9 @@ func (s *source) logical(local netip.AddrPort) netip.AddrPort {
 // listens tells of a listener.
 func (s *source) listens(n *seccomp.Notification, at netip.AddrPort, v6Only bool) {
 	i := s.instance
+	if s.instances[i.Name] != i {
+		return // a stranger's
+	}
 	if listening := (toldPort{i, at.Port()}); !s.told[listening] { // not again for IPv6
 		s.told[listening] = true
 		s.tell(event.Event{Type: event.Listening, Instance: i.Name, Port: at.Port()})

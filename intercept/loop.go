@@ -50,6 +50,9 @@ type instance struct {
 	probes context.Context
 	space  *space // of its newest source
 	isOver bool   // ended for good, and not started since
+
+	isRunning bool
+	isAwaited bool // started, and its hand-over has not come
 }
 
 type toldPort struct {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"upall/intercept/park"
+	"upall/intercept/registry"
 	"upall/internal/event"
 	"upall/internal/linux"
 )
@@ -120,6 +121,26 @@ func (i *Interceptor) arrived(s *space, p park.Packet) {
 		return
 	}
 	s.parked[at] = h
+}
+
+// refused takes what a container answers to a SYN for which it has no listener:
+// the first to tell that one was closed. A client of the project that may still
+// be served does not hear of it, and sends its SYN again; what it would be told
+// by upall, it is told here.
+func (i *Interceptor) refused(s *space, p park.Packet) {
+	switch {
+	case s.isClosed:
+		return // the end of the parker lets it go
+	case !s.isOpen():
+		s.refusals = append(s.refusals, p)
+		return
+	}
+	i.step(registry.Unlistened{At: p.Src})
+	verdict := s.parker.Accept
+	if client := i.instanceAt(p.Dst.Addr()); client != nil && !client.NoHold && i.registry.MayServe(client.Name, p.Src) {
+		verdict = s.parker.Drop
+	}
+	i.verdict(verdict, p.ID)
 }
 
 // lateness is of SYNs that come after their release.

@@ -72,6 +72,7 @@ func (i *Interceptor) closeSource(s *source) {
 func (i *Interceptor) closeDone() {
 	for s := range i.sources {
 		if s.fd.IsDone() {
+			i.lapse(s.instance)
 			i.closeSource(s)
 		}
 	}

@@ -3,6 +3,7 @@ package intercept
 import (
 	"errors"
 	"net/netip"
+	"time"
 
 	"upall/intercept/park"
 	"upall/intercept/registry"
@@ -25,6 +26,7 @@ type space struct {
 	diag      *sockdiag.Conn
 	undecided []uint64                     // holds that came before it was known whether they can be parked
 	tooEarly  []park.Packet                // SYNs that did
+	refusals  []park.Packet                // and answers to such
 	awaiting  map[netip.AddrPort][]awaited // by where the SYN will go: marked, it has not come yet
 	parked    map[ends]*hold               // the SYN is in the queue
 }
@@ -74,12 +76,23 @@ func (i *Interceptor) enter(ns *linux.NetNS, id linux.NetNSID) *space {
 	return s
 }
 
-// leave closes the space with its last source. To remove the rules takes the
-// kernel some 25 ms, so it goes on beside the loop.
+// leave closes the space some time after its last source.
 func (i *Interceptor) leave(s *space) {
 	if s.sources--; s.sources > 0 || s.ns == nil {
 		return
 	}
+	time.AfterFunc(spaceLinger, func() {
+		i.post(func() {
+			if s.sources == 0 && !s.isClosed {
+				i.abandon(s)
+			}
+		})
+	})
+}
+
+// abandon closes a space. To remove the rules takes the kernel some 25 ms, so it
+// goes on beside the loop.
+func (i *Interceptor) abandon(s *space) {
 	for id, h := range i.holds {
 		if h.source != nil && h.source.space == s {
 			i.step(registry.Gone{ID: id})
@@ -104,24 +117,33 @@ func (i *Interceptor) start(s *space) {
 	}
 	s.opening = make(chan struct{})
 	i.work.Go(func() {
-		s.parker, s.parkErr = park.Open(park.Options{
-			NetNS:  s.fd(),
-			Logger: i.log,
-			Handle: func(p park.Packet) {
-				select {
-				case i.inputs <- func() { i.arrived(s, p) }:
-				case <-i.quit:
-				}
-			},
+		options := park.Options{
+			NetNS:              s.fd(),
+			Logger:             i.log,
+			Handle:             i.handler(s, i.arrived),
 			DisableNativeQueue: i.disabled.Has(linux.NativeQueue),
 			DisableOwner:       i.disabled.Has(linux.TableOwner),
-		})
+		}
+		if s.ns != nil {
+			options.HandleRefusal = i.handler(s, i.refused)
+		}
+		s.parker, s.parkErr = park.Open(options)
 		if s.parkErr != nil {
 			i.log.Info("connects cannot be parked", "reason", s.parkErr)
 		}
 		close(s.opening)
 		i.post(func() { i.opened(s) })
 	})
+}
+
+// handler has the loop take a packet.
+func (i *Interceptor) handler(s *space, take func(*space, park.Packet)) func(park.Packet) {
+	return func(p park.Packet) {
+		select {
+		case i.inputs <- func() { take(s, p) }:
+		case <-i.quit:
+		}
+	}
 }
 
 // isOpen tells whether parker and parkErr are valid.
@@ -137,8 +159,8 @@ func (s *space) isOpen() bool {
 // opened goes on with what came before it was known whether connects can be
 // parked.
 func (i *Interceptor) opened(s *space) {
-	undecided, tooEarly := s.undecided, s.tooEarly
-	s.undecided, s.tooEarly = nil, nil
+	undecided, tooEarly, refusals := s.undecided, s.tooEarly, s.refusals
+	s.undecided, s.tooEarly, s.refusals = nil, nil, nil
 	for _, id := range undecided {
 		if h := i.holds[id]; h != nil {
 			i.decide(id, h)
@@ -146,6 +168,9 @@ func (i *Interceptor) opened(s *space) {
 	}
 	for _, p := range tooEarly {
 		i.arrived(s, p)
+	}
+	for _, p := range refusals {
+		i.refused(s, p)
 	}
 }
 

@@ -28,13 +28,13 @@ func openProcesses(s *supervisor) (*processes, error) {
 		return nil, err
 	}
 	p := &processes{supervisor: s, runtime: runtime, programs: map[string]*process.Program{}}
-	any := false
+	hasProcesses := false
 	for n := range s.plan.Services {
 		svc := &s.plan.Services[n]
 		if svc.Runtime != compose.Process {
 			continue
 		}
-		any = true
+		hasProcesses = true
 		if err := runtime.Check(svc); err != nil {
 			return nil, err
 		}
@@ -42,7 +42,7 @@ func openProcesses(s *supervisor) (*processes, error) {
 			return nil, fmt.Errorf("service %q: stop_signal: %w", svc.Name, err)
 		}
 	}
-	if err := runtime.NoNames(); any && err != nil {
+	if err := runtime.NoNames(); hasProcesses && err != nil {
 		s.warn("", fmt.Sprintf("services cannot see each other's names here: %v (`upall doctor` says what to do)", err))
 	}
 	return p, nil

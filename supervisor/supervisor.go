@@ -237,7 +237,7 @@ func (s *supervisor) tellChange(c changed) {
 	switch {
 	case s.interceptor == nil:
 	case c.begun:
-		s.interceptor.Started(c.Name)
+		s.interceptor.Began(c.Name)
 	case c.final || c.state == event.Restarting:
 		s.interceptor.Ended(c.Name, c.code, c.final)
 	}

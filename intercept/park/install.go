@@ -48,7 +48,7 @@ func (r *ruleset) add(family nftables.TableFamily, options Options, m marks, num
 	}
 	r.owned = owned
 	r.tables = append(r.tables, table)
-	r.way, err = r.fw.addRules(table, m, number, !options.DisableNativeQueue, !options.probe)
+	r.way, err = r.fw.addRules(table, m, number, options)
 	return err
 }
 

@@ -15,14 +15,24 @@ type Packet struct {
 	Mark uint32         // the whole mark, other people's bits included
 }
 
-// portsLength is how much of a TCP header (RFC 9293, 3.1) is read.
-const portsLength = 4
+// What is read of a TCP header (RFC 9293, 3.1), in bytes from its start.
+const (
+	portsLength = 4
+	flagsOffset = 13
+)
+
+// Flags of a TCP header.
+const (
+	synFlag = 0x02
+	rstFlag = 0x04
+	ackFlag = 0x10
+)
 
 // decodeTCP reads the addresses and ports of a TCP packet that begins with its
-// IP header. It is false when b holds something else or ends too early.
-func decodeTCP(b []byte) (src, dst netip.AddrPort, ok bool) {
+// IP header, and whether it is a reset. ok is false when b holds something else or ends too early.
+func decodeTCP(b []byte) (src, dst netip.AddrPort, isReset, ok bool) {
 	if len(b) == 0 {
-		return src, dst, false
+		return src, dst, false, false
 	}
 	switch b[0] >> 4 {
 	case 4:
@@ -30,42 +40,42 @@ func decodeTCP(b []byte) (src, dst netip.AddrPort, ok bool) {
 	case 6:
 		return decodeIPv6(b)
 	default:
-		return src, dst, false
+		return src, dst, false, false
 	}
 }
 
 // decodeIPv4 reads a packet as of RFC 791, 3.1.
-func decodeIPv4(b []byte) (src, dst netip.AddrPort, ok bool) {
+func decodeIPv4(b []byte) (src, dst netip.AddrPort, isReset, ok bool) {
 	const minHeader = 20
 	if len(b) < minHeader {
-		return src, dst, false
+		return src, dst, false, false
 	}
 	header := int(b[0]&0x0f) * 4
 	fragment := binary.BigEndian.Uint16(b[6:]) & 0x1fff
 	if header < minHeader || fragment != 0 || b[9] != unix.IPPROTO_TCP || len(b) < header+portsLength {
-		return src, dst, false
+		return src, dst, false, false
 	}
 	from, to := netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
 	return withPorts(from, to, b[header:])
 }
 
 // decodeIPv6 reads a packet as of RFC 8200, 3 and 4, past its extension headers.
-func decodeIPv6(b []byte) (src, dst netip.AddrPort, ok bool) {
+func decodeIPv6(b []byte) (src, dst netip.AddrPort, isReset, ok bool) {
 	const header = 40
 	if len(b) < header {
-		return src, dst, false
+		return src, dst, false, false
 	}
 	from, to := netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
 	next, rest := b[6], b[header:]
 	for next != unix.IPPROTO_TCP {
 		length, known := extensionLength(next, rest)
 		if !known || length > len(rest) {
-			return src, dst, false
+			return src, dst, false, false
 		}
 		next, rest = rest[0], rest[length:]
 	}
 	if len(rest) < portsLength {
-		return src, dst, false
+		return src, dst, false, false
 	}
 	return withPorts(from, to, rest)
 }
@@ -89,8 +99,9 @@ func extensionLength(kind uint8, b []byte) (int, bool) {
 	}
 }
 
-func withPorts(from, to netip.Addr, tcp []byte) (src, dst netip.AddrPort, ok bool) {
+func withPorts(from, to netip.Addr, tcp []byte) (src, dst netip.AddrPort, isReset, ok bool) {
 	src = netip.AddrPortFrom(from, binary.BigEndian.Uint16(tcp))
 	dst = netip.AddrPortFrom(to, binary.BigEndian.Uint16(tcp[2:]))
-	return src, dst, true
+	isReset = len(tcp) > flagsOffset && tcp[flagsOffset]&rstFlag != 0
+	return src, dst, isReset, true
 }

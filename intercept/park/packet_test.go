@@ -73,7 +73,7 @@ func TestDecodeTCP(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			src, dst, ok := decodeTCP(test.packet)
+			src, dst, _, ok := decodeTCP(test.packet)
 			got := ""
 			if ok {
 				got = src.String() + " " + dst.String()
@@ -91,7 +91,7 @@ func FuzzPacket(f *testing.F) {
 	f.Add(ipv6SYN([]byte{6}))
 	f.Add(ipv6SYN([]byte{0, 44, 6}, make([]byte, 8), make([]byte, 8)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		src, dst, ok := decodeTCP(b)
+		src, dst, _, ok := decodeTCP(b)
 		if ok && (!src.IsValid() || !dst.IsValid()) {
 			t.Errorf("understood, but without addresses: %v %v", src, dst)
 		}

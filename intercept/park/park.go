@@ -21,6 +21,10 @@ type Options struct {
 	// Handle gets each SYN, in order, from the Parker's goroutine. It may give
 	// verdicts. It must not block, and must not call Close.
 	Handle func(Packet)
+	// HandleRefusal, if not nil, gets each answer of this namespace to a SYN for
+	// which there is no listener, as Handle gets SYNs: Src is where nobody listens.
+	// Drop has the client send its SYN again, after a second at first.
+	HandleRefusal func(Packet)
 	// Logger gets what only developers read. Nil means none.
 	Logger *slog.Logger
 	// DisableNativeQueue and DisableOwner act as if the kernel had neither
@@ -37,6 +41,7 @@ type Parker struct {
 	rules  *ruleset
 	marks  marks
 	handle func(Packet)
+	refuse func(Packet) // nil: such packets are not queued
 	logger *slog.Logger
 
 	lastID  atomic.Uint32 // of the newest packet
@@ -69,7 +74,7 @@ func Open(options Options) (*Parker, error) {
 	}
 	rules.log(options.Logger, q.number)
 	p := &Parker{
-		queue: q, rules: rules, marks: m, handle: options.Handle, logger: options.Logger,
+		queue: q, rules: rules, marks: m, handle: options.Handle, refuse: options.HandleRefusal, logger: options.Logger,
 		done: make(chan struct{}),
 	}
 	go p.read()
@@ -201,7 +206,7 @@ func (p *Parker) deliver(m message) {
 		return
 	}
 	p.lastID.Store(m.id)
-	src, dst, ok := decodeTCP(m.payload)
+	src, dst, isReset, ok := decodeTCP(m.payload)
 	if !ok {
 		p.logger.Warn("accepted a packet that is not understood", "queue", p.queue.number, "packet", m.payload)
 		if err := p.Accept(m.id); err != nil {
@@ -209,5 +214,9 @@ func (p *Parker) deliver(m message) {
 		}
 		return
 	}
-	p.handle(Packet{ID: m.id, Src: src, Dst: dst, Mark: m.mark})
+	handle := p.handle
+	if isReset && p.refuse != nil {
+		handle = p.refuse
+	}
+	handle(Packet{ID: m.id, Src: src, Dst: dst, Mark: m.mark})
 }

@@ -19,6 +19,7 @@ import (
 //	        type filter hook output priority raw; policy accept;
 //	        tcp and mark & MASK == REFUSE                    reject with tcp reset
 //	        tcp and mark & MASK == HOLD and flags & 0x12 == 2   queue flags bypass to 47100
+//	        tcp flags == 0x14 and sequence == 0                 queue flags bypass to 47100   (with HandleRefusal)
 //	    }
 //	}
 //
@@ -63,10 +64,10 @@ func ways(withNative bool) []way {
 }
 
 // addRules fills a table in the first way that this kernel knows.
-func (fw *firewall) addRules(table *nftables.Table, m marks, number uint16, withNative, hooked bool) (string, error) {
+func (fw *firewall) addRules(table *nftables.Table, m marks, number uint16, options Options) (string, error) {
 	var reasons error
-	for _, way := range ways(withNative) {
-		err := fw.addChain(table, m, way.queue(number), hooked)
+	for _, way := range ways(!options.DisableNativeQueue) {
+		err := fw.addChain(table, m, way.queue(number), options)
 		if err == nil {
 			return way.name, nil
 		}
@@ -81,11 +82,11 @@ func (fw *firewall) addRules(table *nftables.Table, m marks, number uint16, with
 	}
 }
 
-// addChain adds the chain and both rules, all or nothing. A chain that is not
+// addChain adds the chain and its rules, all or nothing. A chain that is not
 // hooked sees no packets.
-func (fw *firewall) addChain(table *nftables.Table, m marks, queue expr.Any, hooked bool) error {
+func (fw *firewall) addChain(table *nftables.Table, m marks, queue expr.Any, options Options) error {
 	chain := &nftables.Chain{Name: chainName, Table: table}
-	if hooked {
+	if !options.probe {
 		policy := nftables.ChainPolicyAccept
 		chain.Type, chain.Policy = nftables.ChainTypeFilter, &policy
 		chain.Hooknum, chain.Priority = nftables.ChainHookOutput, nftables.ChainPriorityRaw
@@ -98,6 +99,9 @@ func (fw *firewall) addChain(table *nftables.Table, m marks, queue expr.Any, hoo
 	})
 	match := append(append(matchMark(m.mask, m.hold), matchTCP()...), matchSYN()...)
 	fw.nft.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(match, queue)})
+	if options.HandleRefusal != nil {
+		fw.nft.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(append(matchTCP(), matchRefusal()...), queue)})
+	}
 	return fw.nft.Flush()
 }
 
@@ -122,12 +126,23 @@ func matchTCP() []expr.Any {
 	}
 }
 
-// matchSYN matches SYN without ACK (RFC 9293, 3.1): the first packet of a connect.
-func matchSYN() []expr.Any {
-	const flagsOffset, syn, ack = 13, 0x02, 0x10
+// matchRefusal matches the answer to a SYN for which there is no listener: RST
+// and ACK alone, with a sequence number of zero (RFC 9293, 3.10.7.1).
+func matchRefusal() []expr.Any {
+	const sequenceOffset, sequenceLength = 4, 4
 	return []expr.Any{
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: flagsOffset, Len: 1},
-		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{syn | ack}, Xor: []byte{0}},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{syn}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{rstFlag | ackFlag}},
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: sequenceOffset, Len: sequenceLength},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: make([]byte, sequenceLength)},
+	}
+}
+
+// matchSYN matches SYN without ACK (RFC 9293, 3.1): the first packet of a connect.
+func matchSYN() []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: flagsOffset, Len: 1},
+		&expr.Bitwise{SourceRegister: register, DestRegister: register, Len: 1, Mask: []byte{synFlag | ackFlag}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{synFlag}},
 	}
 }

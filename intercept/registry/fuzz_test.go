@@ -76,7 +76,7 @@ func play(t *testing.T, data []byte) (lines []string) {
 		} else {
 			now = now.Add([]time.Duration{0, 0, 1, time.Millisecond, time.Second, 3 * time.Second, 11 * time.Second}[pause%8])
 		}
-		if op%10 == 4 {
+		if op%11 == 4 {
 			lastID++
 		}
 		step(fuzzedInput(is, op, arg, lastID))
@@ -118,7 +118,7 @@ func timeOfNext(r *Registry, now time.Time) time.Time {
 func fuzzedInput(is []Instance, op, arg byte, lastID uint64) Input {
 	i, high := is[int(arg)%len(is)], int(arg>>4)
 	at := netip.AddrPortFrom(i.Addrs[high%len(i.Addrs)], uint16(high/2%3+1))
-	switch op % 10 {
+	switch op % 11 {
 	case 0:
 		return Started{i.Name}
 	case 1:
@@ -131,6 +131,8 @@ func fuzzedInput(is []Instance, op, arg byte, lastID uint64) Input {
 		return Connect{lastID, is[int(op/10)%len(is)].Name, at}
 	case 5:
 		return Take{at, int(op / 9)}
+	case 10:
+		return Unlistened{at}
 	case 6:
 		return Served{at}
 	case 7:

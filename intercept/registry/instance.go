@@ -46,10 +46,15 @@ func (r *Registry) close(now time.Time, i *instance) {
 		r.cancel(now, h)
 	}
 	clear(i.listeners)
-	i.newest = time.Time{}
+	i.newest, i.reopened = time.Time{}, time.Time{}
+	r.dropListeners(now, i)
+}
+
+// dropListeners takes an instance off the endpoints at which it listens no more.
+func (r *Registry) dropListeners(now time.Time, i *instance) {
 	var own []*endpoint
 	for _, e := range r.endpoints {
-		if e.listener == i {
+		if e.listener == i && !i.listensAt(e.at) {
 			own = append(own, e)
 		}
 	}
@@ -92,6 +97,22 @@ func (r *Registry) listen(now time.Time, in Listened) {
 			r.serve(now, e.at)
 		}
 	}
+}
+
+// unlisten forgets a listener and opens the window of its instance again: that it
+// is about to end, or to listen anew, is likelier than that it has had enough.
+func (r *Registry) unlisten(now time.Time, at netip.AddrPort) {
+	e := r.endpoints[at]
+	if e == nil || !e.isListening() {
+		return
+	}
+	i := e.listener
+	maps.DeleteFunc(i.listeners, func(l listener, _ struct{}) bool {
+		return l.at.Port() == at.Port() && l.covers(at.Addr())
+	})
+	r.dropListeners(now, i)
+	i.ready, i.settled, i.settledTold = false, false, false
+	i.newest, i.reopened = now, now
 }
 
 func (r *Registry) serve(now time.Time, at netip.AddrPort) {
@@ -169,7 +190,7 @@ func (i *instance) settlesAt() (time.Time, bool) {
 	if i.phase != running || i.settled || i.isHeld() {
 		return time.Time{}, false
 	}
-	at := later(i.started.Add(i.HoldTimeout), i.heldUntil.Add(Settle))
+	at := later(i.started.Add(i.HoldTimeout), later(i.heldUntil, i.reopened).Add(Settle))
 	if t, ok := i.quietAt(); ok && t.Before(at) {
 		at = t
 	}

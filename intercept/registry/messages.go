@@ -30,6 +30,9 @@ type (
 		Probe    bool
 		V6Only   bool
 	}
+	// Unlistened says that nobody listens at At, whatever was told before: a
+	// program has closed its listener, or ended.
+	Unlistened struct{ At netip.AddrPort }
 	// Removed says that the instance is not of the project any more: it is
 	// forgotten.
 	Removed struct{ Instance string }
@@ -53,15 +56,16 @@ type (
 	Tick struct{}
 )
 
-func (Started) input()  {}
-func (Ended) input()    {}
-func (Listened) input() {}
-func (Removed) input()  {}
-func (Served) input()   {}
-func (Connect) input()  {}
-func (Gone) input()     {}
-func (Take) input()     {}
-func (Tick) input()     {}
+func (Started) input()    {}
+func (Ended) input()      {}
+func (Listened) input()   {}
+func (Removed) input()    {}
+func (Unlistened) input() {}
+func (Served) input()     {}
+func (Connect) input()    {}
+func (Gone) input()       {}
+func (Take) input()       {}
+func (Tick) input()       {}
 
 // Output is something to be done or told: one of the types below.
 type Output interface{ output() }

@@ -53,6 +53,7 @@ type instance struct {
 	ready       bool
 	settled     bool
 	settledTold bool
+	reopened    time.Time             // when a listener was found closed
 	newest      time.Time             // of its listeners
 	heldUntil   time.Time             // when the last hold of it on another ended
 	listeners   map[listener]struct{} // as they were told
@@ -151,6 +152,8 @@ func (r *Registry) Step(now time.Time, in Input) []Output {
 		r.listen(now, in)
 	case Removed:
 		r.remove(now, in)
+	case Unlistened:
+		r.unlisten(now, in.At)
 	case Served:
 		r.serve(now, in.At)
 	case Connect:

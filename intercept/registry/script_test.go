@@ -24,7 +24,7 @@ var epoch = time.Unix(1_000_000, 0)
 //	instance NAME [service=S] [addr=A,B] [ports=1,2] [timeout=D] [jobs=S,T] [self] [nohold]
 //	TIME started NAME | ended NAME CODE [final] | listened NAME ADDR:PORT [probe] [v6only]
 //	TIME removed NAME | added NAME [as for instance]
-//	TIME served AT | connect ID CLIENT -> AT | gone ID | take AT MAX
+//	TIME unlistened AT | served AT | connect ID CLIENT -> AT | gone ID | take AT MAX
 //	TIME until | waiting NAME
 //
 // AT is NAME:PORT, or ADDR:PORT, or lo.X:PORT for the loopback X; the addresses *
@@ -166,6 +166,8 @@ func (s *script) input(verb string, words []string) Input {
 		return Ended{words[0], s.number(words[1]), has("final")}
 	case "listened":
 		return Listened{words[0], s.at(words[1]), has("probe"), has("v6only")}
+	case "unlistened":
+		return Unlistened{s.at(words[0])}
 	case "removed":
 		return Removed{words[0]}
 	case "served":

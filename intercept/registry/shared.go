@@ -180,13 +180,31 @@ func (r *Registry) setListener(e *endpoint, i *instance) {
 	}
 }
 
+// listensAt tells whether the instance has told of a listener there.
+func (i *instance) listensAt(at netip.AddrPort) bool {
+	for l := range i.listeners {
+		if l.at.Port() == at.Port() && l.covers(at.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// MayServe tells whether the client's connect to at has anybody to wait for.
+func (r *Registry) MayServe(client string, at netip.AddrPort) bool {
+	c := r.instances[client]
+	if c == nil || len(r.byAddr[at.Addr()]) == 0 {
+		return false
+	}
+	_, lost := r.server(c, at)
+	return lost == ""
+}
+
 // otherListener returns another member that has told of a listener there.
 func (r *Registry) otherListener(e *endpoint, than *instance) *instance {
 	for _, m := range r.byAddr[e.at.Addr()] {
-		for l := range m.listeners {
-			if m != than && l.at.Port() == e.at.Port() && l.covers(e.at.Addr()) {
-				return m
-			}
+		if m != than && m.listensAt(e.at) {
+			return m
 		}
 	}
 	return nil

@@ -55,7 +55,7 @@ var uncovered = map[string]string{
 // TestCorpus: each attribute that a service, a network, a volume, a config or
 // a secret can have is set in some file.
 func TestCorpus(t *testing.T) {
-	t.Setenv(corpusVariable, "a value")
+	t.Setenv(corpusVariable, "/a value")
 	set := map[string]bool{}
 	for _, file := range corpus(t) {
 		project, err := compose.Load(t.Context(), compose.Options{Files: []string{file}, Profiles: []string{corpusProfile}})

@@ -42,6 +42,7 @@ func TestFidelity(t *testing.T) {
 				t.Run(corpusName(file), func(t *testing.T) {
 					files = slices.DeleteFunc(files, func(other string) bool { return other == file })
 					needAPI(t, e, file)
+					needImages(t, e, file)
 					checkFidelity(t, e, host, file, used)
 				})
 			}
@@ -59,7 +60,7 @@ func TestFidelity(t *testing.T) {
 
 func checkFidelity(t *testing.T, e *Engine, host, file string, used map[string]bool) {
 	t.Helper()
-	t.Setenv(corpusVariable, "a value")
+	t.Setenv(corpusVariable, "/a value")
 	project := "upall-h-fid-" + corpusName(file)
 	remove := func() { removeProject(t, e, project) }
 	remove() // of a run that was killed
@@ -189,6 +190,20 @@ func needAPI(t *testing.T, e *Engine, file string) {
 	first, _, _ := strings.Cut(string(text), "\n")
 	if version, ok := strings.CutPrefix(first, corpusAPIPrefix); ok && versions.LessThan(e.api.ClientVersion(), version) {
 		t.Skipf("needs API %s, this engine has %s", version, e.api.ClientVersion())
+	}
+}
+
+// needImages needs the images of a file: hack/images makes them.
+func needImages(t *testing.T, e *Engine, file string) {
+	t.Helper()
+	t.Setenv(corpusVariable, "/a value")
+	project, err := compose.Load(t.Context(), compose.Options{Files: []string{file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range project.Services {
+		_, err := e.api.ImageInspect(t.Context(), service.Image)
+		testenv.Need(t, err == nil, "the image "+service.Image+" (hack/images $DOCKER_HOST makes it)")
 	}
 }
 

@@ -21,20 +21,42 @@ func (r *Runtime) attach(ctx context.Context, id string) {
 		r.Logger.Warn("attach to a container", "instance", c.instance, "error", err)
 		return
 	}
+	r.mu.Lock()
+	r.attached[id] = true
+	r.mu.Unlock()
 	r.tell(c, attached.Reader, func() error { attached.Close(); return nil })
 }
 
+// isAttached tells whether attach has been called for the start that is told now.
+func (r *Runtime) isAttached(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was := r.attached[id]
+	delete(r.attached, id)
+	return was
+}
+
 // follow tells the output of a container that somebody else has started, from
-// the moment of its start, in the engine's words.
-func (r *Runtime) follow(ctx context.Context, c ref, since string) {
+// its start on.
+func (r *Runtime) follow(ctx context.Context, c ref) {
+	inspected, err := r.Engine.api.ContainerInspect(ctx, c.id, client.ContainerInspectOptions{})
+	if err != nil || inspected.Container.State == nil {
+		return // it is gone again
+	}
 	logs, err := r.Engine.api.ContainerLogs(ctx, c.id, client.ContainerLogsOptions{
-		ShowStdout: true, ShowStderr: true, Follow: true, Since: since,
+		ShowStdout: true, ShowStderr: true, Follow: true, Since: inspected.Container.State.StartedAt,
 	})
-	if err != nil { // a log driver that cannot be read
-		r.attach(ctx, c.id)
+	if err == nil {
+		r.tell(c, logs, logs.Close)
 		return
 	}
-	r.tell(c, logs, logs.Close)
+	// A log driver that cannot be read. The first lines may be lost.
+	attached, err := r.Engine.api.ContainerAttach(ctx, c.id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
+	if err != nil {
+		r.Logger.Warn("read the output of a container", "instance", c.instance, "error", err)
+		return
+	}
+	r.tell(c, attached.Reader, func() error { attached.Close(); return nil })
 }
 
 func (r *Runtime) tell(c ref, from io.Reader, closing func() error) {

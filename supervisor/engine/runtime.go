@@ -54,13 +54,16 @@ type Runtime struct {
 	profile  profile.Base   // that the engine gives where none is asked
 	refs     map[string]ref // by instance, after Create
 	outputs  sync.WaitGroup // of containers
+
+	mu       sync.Mutex      // guards attached
+	attached map[string]bool // containers whose start has been attached to and not been told yet
 }
 
 // NewRuntime prepares the runtime of a project. It changes nothing.
 func NewRuntime(c Config) (*Runtime, error) {
 	r := &Runtime{
 		Config: c, project: compose.Rewrite(c.Project, c.Plan),
-		services: map[string]*compose.Service{}, refs: map[string]ref{},
+		services: map[string]*compose.Service{}, refs: map[string]ref{}, attached: map[string]bool{},
 	}
 	label(r.project, c.EnvFiles)
 	for n := range c.Plan.Services {

@@ -13,12 +13,12 @@ import (
 
 // What happens to a container, told by Watch.
 type (
-	// Began: the container runs.
+	// Began says that the container runs.
 	Began struct {
 		Instance string
 		At       time.Time // by the engine's clock
 	}
-	// Ended: its program has ended.
+	// Ended says that its program has ended.
 	Ended struct {
 		Instance string
 		Code     int
@@ -30,7 +30,7 @@ type (
 		Instance string
 		Healthy  bool
 	}
-	// Lost: the engine does not answer any more; Watch tries again.
+	// Lost says that the engine does not answer any more; Watch tries again.
 	Lost struct{ Err error }
 )
 
@@ -101,6 +101,9 @@ func (w *watcher) event(ctx context.Context, m events.Message) {
 		w.asked[c.id] = true
 	case events.ActionStart:
 		delete(w.asked, c.id)
+		if !w.isAttached(c.id) {
+			w.follow(ctx, c)
+		}
 		w.tell(Began{c.instance, at})
 	case events.ActionDie:
 		code, _ := strconv.Atoi(m.Actor.Attributes["exitCode"]) // the engine's own number
@@ -148,6 +151,7 @@ func (w *watcher) reconnect(ctx context.Context) bool {
 				continue
 			}
 			if c.running {
+				w.follow(ctx, c)
 				w.tell(Began{c.instance, w.last})
 			} else {
 				w.tell(Ended{c.instance, w.exitCode(ctx, c.id), w.last, Over})
