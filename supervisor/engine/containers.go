@@ -12,10 +12,6 @@ import (
 	"upall/compose"
 )
 
-// metadataLabel keeps the metadata with which a container hands its notifyFDs
-// over, for as long as the container exists.
-const metadataLabel = "dev.upall.metadata"
-
 // ref is a container of the project.
 type ref struct {
 	id, instance, service string

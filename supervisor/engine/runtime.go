@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -65,12 +64,12 @@ func NewRuntime(c Config) (*Runtime, error) {
 		Config: c, project: compose.Rewrite(c.Project, c.Plan),
 		services: map[string]*compose.Service{}, refs: map[string]ref{}, attached: map[string]bool{},
 	}
-	label(r.project, c.EnvFiles)
 	for n := range c.Plan.Services {
 		if s := &c.Plan.Services[n]; s.Runtime == compose.Engine {
 			r.services[s.Name] = s
 		}
 	}
+	r.label()
 	if c.Socket == "" {
 		return r, nil
 	}
@@ -80,25 +79,6 @@ func NewRuntime(c Config) (*Runtime, error) {
 	var err error
 	r.profile, err = profile.EngineDefault(c.Engine.info.Info.SecurityOptions, c.Engine.newest)
 	return r, err
-}
-
-// label gives services the labels by which Compose knows their containers: its
-// own loader does so, which did not load this project.
-func label(project *types.Project, envFiles []string) {
-	for name, s := range project.Services {
-		s.CustomLabels = types.Labels{
-			api.ProjectLabel:     project.Name,
-			api.ServiceLabel:     name,
-			api.VersionLabel:     api.ComposeVersion,
-			api.WorkingDirLabel:  project.WorkingDir,
-			api.ConfigFilesLabel: strings.Join(project.ComposeFiles, ","),
-			api.OneoffLabel:      "False",
-		}
-		if len(envFiles) > 0 {
-			s.CustomLabels[api.EnvironmentFileLabel] = strings.Join(envFiles, ",")
-		}
-		project.Services[name] = s
-	}
 }
 
 // CreateOptions are those of `docker compose up`.
