@@ -44,6 +44,9 @@ func openContainers(s *supervisor, stop <-chan struct{}) (*containers, error) {
 	if c.runtime, err = engine.NewRuntime(config); err != nil {
 		return nil, err
 	}
+	if s.Intercept && !s.Engine.HasListenerPath() {
+		s.warn("", fmt.Sprintf("on Docker Engine %s setuid programs (sudo, su) get no privilege in containers; from 23.0 on they do (docs/containers.md)", s.Engine.Version()))
+	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	go func() {
