@@ -231,7 +231,8 @@ func (u *upFlags) printing(cmd *cobra.Command, plan *compose.Plan) tui.Options {
 	attached := map[string]bool{}
 	var instances []string
 	for _, s := range plan.Services {
-		attached[s.Name] = (s.Attach && len(u.attach) == 0 || slices.Contains(u.attach, s.Name)) && !slices.Contains(u.noAttach, s.Name)
+		isWanted := s.Attach && len(u.attach) == 0 || slices.Contains(u.attach, s.Name)
+		attached[s.Name] = isWanted && !slices.Contains(u.noAttach, s.Name) && !u.detach && !u.wait
 		for _, i := range s.Instances {
 			instances = append(instances, i.Name)
 		}
