@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
@@ -37,14 +38,22 @@ func (r *Runtime) isAttached(id string) bool {
 }
 
 // follow tells the output of a container that somebody else has started, from
-// its start on.
-func (r *Runtime) follow(ctx context.Context, c ref) {
-	inspected, err := r.Engine.api.ContainerInspect(ctx, c.id, client.ContainerInspectOptions{})
-	if err != nil || inspected.Container.State == nil {
-		return // it is gone again
+// the end of its last run on: the first lines are older than the start that the
+// engine notes.
+func (r *Runtime) follow(ctx context.Context, c ref, lastEnd time.Time) {
+	since := lastEnd.Format(time.RFC3339Nano)
+	if lastEnd.IsZero() {
+		inspected, err := r.Engine.api.ContainerInspect(ctx, c.id, client.ContainerInspectOptions{})
+		if err != nil || inspected.Container.State == nil {
+			return // it is gone again
+		}
+		since = inspected.Container.State.FinishedAt // of the run before, while it runs
+		if !inspected.Container.State.Running {
+			since = inspected.Container.State.StartedAt
+		}
 	}
 	logs, err := r.Engine.api.ContainerLogs(ctx, c.id, client.ContainerLogsOptions{
-		ShowStdout: true, ShowStderr: true, Follow: true, Since: inspected.Container.State.StartedAt,
+		ShowStdout: true, ShowStderr: true, Follow: true, Since: since,
 	})
 	if err == nil {
 		r.tell(c, logs, logs.Close)

@@ -49,7 +49,7 @@ const reconnectInterval = 500 * time.Millisecond
 // Watch tells what happens to the project's containers from since on, in order,
 // until ctx ends. Those that were made after Create are known too.
 func (r *Runtime) Watch(ctx context.Context, since time.Time, tell func(any)) {
-	w := &watcher{Runtime: r, tell: tell, asked: map[string]bool{}, last: since}
+	w := &watcher{Runtime: r, tell: tell, asked: map[string]bool{}, ends: map[string]time.Time{}, last: since}
 	for {
 		err := w.stream(ctx)
 		if ctx.Err() != nil {
@@ -66,8 +66,9 @@ func (r *Runtime) Watch(ctx context.Context, since time.Time, tell func(any)) {
 type watcher struct {
 	*Runtime
 	tell  func(any)
-	asked map[string]bool // containers that somebody signalled since they began
-	last  time.Time       // of the newest event
+	asked map[string]bool      // containers that somebody signalled since they began
+	ends  map[string]time.Time // of containers' last runs
+	last  time.Time            // of the newest event
 }
 
 // stream tells events until the engine ends the stream.
@@ -102,16 +103,18 @@ func (w *watcher) event(ctx context.Context, m events.Message) {
 	case events.ActionStart:
 		delete(w.asked, c.id)
 		if !w.isAttached(c.id) {
-			w.follow(ctx, c)
+			w.follow(ctx, c, w.ends[c.id])
 		}
 		w.tell(Began{c.instance, at})
 	case events.ActionDie:
+		w.ends[c.id] = at
 		code, _ := strconv.Atoi(m.Actor.Attributes["exitCode"]) // the engine's own number
 		w.tell(Ended{c.instance, code, at, w.then(ctx, c.id)})
 	case events.ActionHealthStatusHealthy, events.ActionHealthStatusUnhealthy:
 		w.tell(Health{c.instance, m.Action == events.ActionHealthStatusHealthy})
 	case events.ActionDestroy:
 		delete(w.asked, c.id)
+		delete(w.ends, c.id)
 	}
 }
 
@@ -151,7 +154,7 @@ func (w *watcher) reconnect(ctx context.Context) bool {
 				continue
 			}
 			if c.running {
-				w.follow(ctx, c)
+				w.follow(ctx, c, w.ends[c.id])
 				w.tell(Began{c.instance, w.last})
 			} else {
 				w.tell(Ended{c.instance, w.exitCode(ctx, c.id), w.last, Over})
