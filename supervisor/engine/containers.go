@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/docker/compose/v5/pkg/api"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
-
-	"upall/compose"
 )
 
 // ref is a container of the project.
@@ -17,7 +16,7 @@ type ref struct {
 	id, instance, service string
 	number                int
 	running               bool
-	managed               bool   // made by upall
+	hasShim               bool   // the shim stands in front of its program
 	metadata              string // "" in one that does not hand over
 }
 
@@ -38,6 +37,7 @@ func (e *Engine) list(ctx context.Context, project string) ([]ref, error) {
 	for _, c := range found.Items {
 		if r, ok := newRef(c.ID, c.Labels); ok {
 			r.running = c.State == container.StateRunning || c.State == container.StateRestarting || c.State == container.StatePaused
+			r.hasShim = strings.HasPrefix(c.Command, shimProgram)
 			refs = append(refs, r)
 		}
 	}
@@ -51,10 +51,9 @@ func newRef(id string, labels map[string]string) (ref, bool) {
 	if service == "" || err != nil || labels[api.OneoffLabel] == "True" {
 		return ref{}, false
 	}
-	_, managed := labels[compose.LabelManaged]
 	return ref{
 		id: id, instance: fmt.Sprintf("%s-%d", service, number), service: service, number: number,
-		managed: managed, metadata: labels[metadataLabel],
+		metadata: labels[metadataLabel],
 	}, true
 }
 

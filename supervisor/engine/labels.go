@@ -46,7 +46,7 @@ func (r *Runtime) digestOfNames(s *compose.Service) string {
 	digest := sha256.New()
 	if s != nil && len(s.Instances) > 0 {
 		for _, h := range r.Plan.Hosts(s, s.Instances[0]) {
-			fmt.Fprintln(digest, h.Addr, h.Name)
+			digest.Write(fmt.Appendln(nil, h.Addr, h.Name))
 		}
 	}
 	const length = 8 // bytes; it needs to differ from the last one only
