@@ -26,7 +26,11 @@ type pod struct {
 
 // box stands for BOX in compose files: an image that has a shell, with the
 // test programs in /tools and the project's folder in /here.
+//
+// BOX2 stands for the image alone.
 const box = `image: "upall-test/busybox:1", stop_grace_period: 1s, volumes: ["TOOLS:/tools:ro", "HERE:/here"]`
+
+const boxImage = `image: "upall-test/busybox:1", stop_grace_period: 1s`
 
 // forEngines runs a test on each engine that is there for tests.
 func forEngines(t *testing.T, test func(t *testing.T, e testenv.Engine)) {
@@ -59,11 +63,16 @@ func newPodOf(t *testing.T, e testenv.Engine, file string) *pod {
 // expandBox: besides BOX, NAME stands for the project's name, and SUBNET for
 // 10.235.N, of a subnet that no other test has.
 func (p *pod) expandBox(file string) string {
-	subnet := fmt.Sprintf("10.235.%d", (os.Getpid()+int(subnetNumber.Add(1)))%256)
-	return p.expand(strings.NewReplacer("BOX", box, "NAME", p.name, "SUBNET", subnet).Replace(file))
+	return p.expand(strings.NewReplacer("BOX2", boxImage, "BOX", box, "NAME", p.name, "SUBNET", newSubnet()).Replace(file))
 }
 
 var subnetNumber atomic.Int64
+
+// newSubnet returns the first three bytes of a /24. The engines of a machine
+// share its routes.
+func newSubnet() string {
+	return fmt.Sprintf("10.235.%d", (os.Getpid()+int(subnetNumber.Add(1)))%256)
+}
 
 // podIn lets a project run on an engine.
 func podIn(p *project, e testenv.Engine) *pod {
@@ -202,10 +211,10 @@ func (p *pod) inspect(instance, format string) string {
 	return p.docker("inspect", "--format", format, p.name+"-"+instance)
 }
 
-// address is where an instance is.
-func (p *pod) address(instance string) string {
+// serverAddress is where the instance of the service server is.
+func (p *pod) serverAddress() string {
 	p.t.Helper()
-	return p.inspect(instance, "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}")
+	return p.inspect("server-1", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}")
 }
 
 // eventually waits for a fact of the engine, which takes a command to see.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -52,6 +53,22 @@ func (c *creator) ContainerCreate(ctx context.Context, o client.ContainerCreateO
 	defer c.mu.Unlock()
 	c.created[result.ID] = place
 	return result, nil
+}
+
+// ImagePull names the image and its services in an error: registries do not always.
+func (c *creator) ImagePull(ctx context.Context, image string, o client.ImagePullOptions) (client.ImagePullResponse, error) {
+	response, err := c.APIClient.ImagePull(ctx, image, o)
+	if err == nil {
+		return response, nil
+	}
+	var services []string
+	for name, s := range c.runtime.project.Services {
+		if s.Image == image {
+			services = append(services, strconv.Quote(name))
+		}
+	}
+	slices.Sort(services)
+	return response, fmt.Errorf("service %s: pull image %s: %w", strings.Join(services, ", "), image, err)
 }
 
 // NetworkConnect is how containers join further networks of engines that take
