@@ -41,7 +41,8 @@ type allowance struct {
 var allowed = []allowance{
 	{"containers.*.Config.Labels.dev.upall.managed", "", "marks what upall has made", nil},
 	{"containers.*.Config.Labels.dev.upall.metadata", "", "by which upall knows the container when it hands over", nil},
-	{"containers.*.Config.Labels.com.docker.compose.config-hash", "", "covers the label `dev.upall.managed`", nil},
+	{"containers.*.Config.Labels.dev.upall.names", "", "a digest of the names that the container knows: it is made anew when they change", nil},
+	{"containers.*.Config.Labels.com.docker.compose.config-hash", "", "covers upall's labels", nil},
 	{"containers.*.HostConfig.ExtraHosts", "", "the names of the project, behind the file's own; none that the file has", checkHosts},
 	{"containers.*.NetworkSettings.Networks.*.IPAMConfig", "", "the fixed address, if the file gives none", checkAddress},
 	{"containers.*.HostConfig.SecurityOpt", byProfile, "the seccomp profile, with notifications; all else is as in the file", checkSecurity},
@@ -52,7 +53,7 @@ var allowed = []allowance{
 	{"containers.*.Mounts", byShim, "the shim and what it reads, both read-only", checkMounts},
 	{"networks.*.IPAM.Config", "", "a subnet that upall has chosen, if the file has none", nil},
 	{"networks.*.Labels.dev.upall.managed", "", "marks a network whose subnet upall has chosen", nil},
-	{"networks.*.Labels.com.docker.compose.config-hash", "", "covers the subnet", nil},
+	{"networks.*.Labels.com.docker.compose.config-hash", "", "covers the subnet and the label", nil},
 }
 
 // allowance returns the row of allowed that the field belongs to, or nil.

@@ -21,11 +21,11 @@ const runLimit = 2 * time.Minute // until all clients are held; seconds are usua
 
 // TestContainersRun runs the program upall on containers of all kinds.
 func TestContainersRun(t *testing.T) {
-	hosts := engineHosts(t)
+	engines := testenv.NeedEngines(t)
 	binary := buildUpall(t)
-	for _, host := range hosts {
-		t.Run(engineName(host), func(t *testing.T) {
-			e := openEngine(t, host)
+	for _, engine := range engines {
+		t.Run(engineName(engine.Host), func(t *testing.T) {
+			e := openEngine(t, engine.Host)
 			t.Run("holds", func(t *testing.T) { checkHolds(t, e, binary) })
 			t.Run("setuid", func(t *testing.T) { checkSetuid(t, e, binary) })
 			t.Run("alone", func(t *testing.T) { checkAlone(t, e, binary) })

@@ -32,7 +32,8 @@ const (
 // TestFidelity: what upall makes of a file and what docker compose makes of it
 // differ in what the table allowed lists, and in nothing else.
 func TestFidelity(t *testing.T) {
-	for _, host := range engineHosts(t) {
+	for _, engine := range testenv.NeedEngines(t) {
+		host := engine.Host
 		t.Run(engineName(host), func(t *testing.T) {
 			e := openEngine(t, host)
 			makeOutside(t, e)
@@ -207,16 +208,6 @@ func needImages(t *testing.T, e *Engine, file string) {
 	}
 }
 
-// engineHosts are the engines to test with: those that UPALL_TEST_ENGINES
-// lists, else the one of DOCKER_HOST.
-func engineHosts(t *testing.T) []string {
-	t.Helper()
-	if hosts := strings.Fields(os.Getenv("UPALL_TEST_ENGINES")); len(hosts) > 0 {
-		return hosts
-	}
-	return []string{testenv.NeedEngine(t).Host}
-}
-
 // engineName makes the name of a test of an engine's address.
 func engineName(host string) string {
 	return strings.NewReplacer("unix://", "", "/", "_").Replace(host)
@@ -226,7 +217,6 @@ func engineName(host string) string {
 func openEngine(t *testing.T, host string) *Engine {
 	t.Helper()
 	t.Setenv(testenv.HostVariable, host)
-	testenv.NeedEngine(t)
 	e, err := Open(t.Context(), Streams{In: os.Stdin, Out: io.Discard, Err: io.Discard})
 	if err != nil {
 		t.Fatal(err)
