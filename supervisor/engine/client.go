@@ -14,6 +14,7 @@ import (
 	"github.com/docker/compose/v5/pkg/compose"
 	"github.com/moby/moby/client"
 	"github.com/moby/moby/client/pkg/versions"
+	"github.com/sirupsen/logrus"
 )
 
 // listenerPathAPI is the first version of the engine's API whose engines (23.0
@@ -59,10 +60,18 @@ func newCLI(s Streams) (*command.DockerCli, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read Docker's configuration: %w", err)
 	}
+	logrus.SetFormatter(ownWords{}) // the SDK's warnings
 	if err := cli.Initialize(flags.NewClientOptions()); err != nil {
 		return nil, fmt.Errorf("read Docker's configuration: %w", err)
 	}
 	return cli, nil
+}
+
+// ownWords writes what the SDK logs as upall's own lines.
+type ownWords struct{}
+
+func (ownWords) Format(e *logrus.Entry) ([]byte, error) {
+	return fmt.Appendf(nil, "upall: %s: %s\n", e.Level, e.Message), nil
 }
 
 // explain says why the engine does not answer, and what to do.

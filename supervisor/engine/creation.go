@@ -10,6 +10,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/docker/compose/v5/cmd/display"
+	"github.com/docker/compose/v5/cmd/prompt"
 	"github.com/docker/compose/v5/pkg/api"
 	sdk "github.com/docker/compose/v5/pkg/compose"
 	"github.com/moby/moby/client"
@@ -39,11 +40,11 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) error {
 			return err
 		}
 	}
-	options := []sdk.Option{sdk.WithEventProcessor(progress(o))}
+	confirm := prompt.NewPrompt(r.Engine.cli.In(), r.Engine.cli.Out()).Confirm
 	if o.AssumeYes {
-		options = append(options, sdk.WithPrompt(sdk.AlwaysOkPrompt()))
+		confirm = sdk.AlwaysOkPrompt()
 	}
-	service, err := r.Engine.service(r.creator(), options...)
+	service, err := r.Engine.service(r.creator(), sdk.WithEventProcessor(progress(o)), sdk.WithPrompt(confirm))
 	if err != nil {
 		return err
 	}
