@@ -172,8 +172,12 @@ func (p *Plan) namespaceService(s *Service) *Service {
 }
 
 // owner returns the instance whose network namespace all containers of s share:
-// the first of the service, as Compose has it. "" if they have their own.
+// the first of the service, as Compose has it, or the one whose container is
+// named. "" if they have their own, or that of a container of others.
 func (p *Plan) owner(s *Service) string {
+	if name, ok := strings.CutPrefix(s.Namespace, namespaceContainer); ok {
+		return p.ownContainer(name)
+	}
 	if cutService(s.Namespace) == "" {
 		return ""
 	}
@@ -182,6 +186,17 @@ func (p *Plan) owner(s *Service) string {
 		return ""
 	}
 	return target.Instances[0].Name
+}
+
+func (p *Plan) ownContainer(name string) string {
+	for _, s := range p.Services {
+		for _, i := range s.Instances {
+			if i.ContainerName == name {
+				return i.Name
+			}
+		}
+	}
+	return ""
 }
 
 // containerWarnings names the networks and the services whose names cannot

@@ -186,7 +186,7 @@ func (s *supervisor) describeContainer(svc *compose.Service, i compose.Instance,
 	}
 	in.OnHost = svc.Namespace == compose.NamespaceHost
 	space := owner.Name
-	if strings.Contains(svc.Namespace, "container:") || in.OnHost {
+	if (i.Owner == "" && strings.HasPrefix(svc.Namespace, "container:")) || in.OnHost {
 		space = svc.Namespace
 	}
 	if in.HoldSelf || space != i.Name || s.isShared(i) {
