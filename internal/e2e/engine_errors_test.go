@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"net"
 	"path/filepath"
 	"strings"
@@ -143,6 +144,20 @@ func takePort(t *testing.T) string {
 	})
 	_, port, err := net.SplitHostPort(taken.Addr().String())
 	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// freePort returns a port of the host that nobody used a moment ago.
+func freePort(t *testing.T) string {
+	t.Helper()
+	free, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(free.Addr().String())
+	if err := errors.Join(err, free.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return port
