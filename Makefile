@@ -5,9 +5,10 @@ BIN     ?= bin/upall
 PKG     ?= ./...
 
 # How long one package's tests, a benchmark and a fuzz target may run.
-TEST_TIMEOUT ?= 10m
-BENCH_TIME   ?= 1s
-FUZZ_TIME    ?= 10s
+TEST_TIMEOUT  ?= 10m
+BENCH_TIMEOUT ?= 30m
+BENCH_TIME    ?= 1s
+FUZZ_TIME     ?= 10s
 
 LINT_VERSION := v2.11.4
 LINT         := build/tools/golangci-lint-$(LINT_VERSION)
@@ -57,7 +58,7 @@ $(LINT):
 	mv $(@D)/new/golangci-lint $@
 
 bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout $(TEST_TIMEOUT) $(PKG)
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCH_TIME) -timeout $(BENCH_TIMEOUT) $(PKG)
 
 fuzz: ## run each fuzz target for FUZZ_TIME
 	hack/fuzz $(FUZZ_TIME)

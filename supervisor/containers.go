@@ -106,25 +106,33 @@ func (c *containers) serviceOf(instance string) string {
 // start: without one of them the project does not come up, as with Compose.
 func (c *containers) start(all []*instance) {
 	c.starting.Go(func() {
-		failed, err := c.runtime.Start(c.ctx, services(all))
-		var causes, consequences []notStarted
-		for _, i := range all {
-			err := errors.Join(err, failed[i.Name])
-			not := notStarted{ended{i.Name, startFailedCode, over}, fmt.Errorf("start %s: %w", i.Name, err)}
-			_, isConsequence := errors.AsType[*engine.NeedError](err)
-			switch {
-			case err == nil:
-				c.tellRuns(i)
-			case isConsequence:
-				consequences = append(consequences, not)
-			default:
-				causes = append(causes, not)
-			}
+		failed, err := c.runtime.Start(c.ctx, services(all), c.started)
+		if err != nil {
+			c.give(cannotStart{err})
 		}
-		for _, not := range slices.Concat(causes, consequences) {
+		var consequences []notStarted
+		for _, i := range all {
+			err := failed[i.Name]
+			if err == nil {
+				continue
+			}
+			not := notStarted{ended{i.Name, startFailedCode, over}, fmt.Errorf("start %s: %w", i.Name, err)}
+			if _, is := errors.AsType[*engine.NeedError](err); is {
+				consequences = append(consequences, not) // the causes are told first
+				continue
+			}
+			c.give(not)
+		}
+		for _, not := range consequences {
 			c.give(not)
 		}
 	})
+}
+
+func (c *containers) started(instance string) {
+	if i := c.machine.find(instance); i != nil {
+		c.tellRuns(i)
+	}
 }
 
 // startFailedCode is Docker's own exit code for a container that could not run.
@@ -143,15 +151,22 @@ func services(all []*instance) (names []string) {
 func (c *containers) stop(all []*instance) {
 	c.work.Go(func() {
 		c.starting.Wait()
-		err := c.runtime.Stop(c.ctx, services(all), c.Grace)
-		if err == nil {
-			return // the engine tells of each end
+		if err := c.runtime.Stop(c.ctx, services(all), c.Grace); err != nil {
+			c.warn("", fmt.Sprintf("stop containers: %v", err))
 		}
-		c.warn("", fmt.Sprintf("stop containers: %v", err))
-		for _, i := range all {
-			c.give(ended{i.Name, 0, over})
-		}
+		c.giveOver(all)
 	})
+}
+
+// giveOver gives the ends of instances that do not run: of one that has never
+// run the engine tells none. If it does not answer, all are taken for ended.
+func (c *containers) giveOver(all []*instance) {
+	codes, err := c.runtime.Over(c.ctx)
+	for _, i := range all {
+		if code, is := codes[i.Name]; is || err != nil {
+			c.give(ended{i.Name, code, over})
+		}
+	}
 }
 
 func (c *containers) kill(i *instance) {

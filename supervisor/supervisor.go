@@ -58,6 +58,7 @@ type supervisor struct {
 	meeting     meeting
 	metadata    map[string]string // instance -> hand-over metadata
 	inputs      chan any
+	over        chan struct{} // closed when nobody takes inputs any more
 	cannotPark  error // why, nil where connects can be parked
 	failed      error // what kept the project from coming up
 }
@@ -84,7 +85,7 @@ func Up(ctx context.Context, plan *compose.Plan, o Options, control Control) (co
 	ctx, cancel := context.WithCancel(ctx)
 	s := &supervisor{
 		Options: o, ctx: ctx, plan: plan, machine: newMachine(plan, o.Ending, o.Grace),
-		metadata: map[string]string{}, runners: map[compose.Runtime]runner{}, inputs: make(chan any),
+		metadata: map[string]string{}, runners: map[compose.Runtime]runner{}, inputs: make(chan any), over: make(chan struct{}),
 	}
 	defer func() { err = errors.Join(err, s.close(cancel)) }()
 	if err := s.open(control); err != nil {
@@ -165,30 +166,42 @@ func (s *supervisor) run(control Control) {
 	}
 }
 
-// notStarted: an instance could not be started, and the project does not come up
-// without it.
-type notStarted struct {
-	ended
-	err error
-}
+// The inputs after which the project does not come up.
+type (
+	// notStarted: an instance could not be started.
+	notStarted struct {
+		ended
+		err error
+	}
+	// cannotStart: something else keeps it from starting.
+	cannotStart struct{ err error }
+)
 
 func (s *supervisor) input(in any) {
-	if in, ok := in.(notStarted); ok {
-		if s.failed == nil && !s.machine.stopping {
-			s.failed = in.err
-		}
+	switch in := in.(type) {
+	case notStarted:
 		s.step(in.ended)
-		s.step(stop{})
-		return
+		s.fail(in.err)
+	case cannotStart:
+		s.fail(in.err)
+	default:
+		s.step(in)
 	}
-	s.step(in)
+}
+
+// fail ends a project that does not come up. The first error counts.
+func (s *supervisor) fail(err error) {
+	if s.failed == nil && !s.machine.stopping {
+		s.failed = err
+	}
+	s.step(stop{})
 }
 
 // give hands an input over from another goroutine.
 func (s *supervisor) give(in any) {
 	select {
 	case s.inputs <- in:
-	case <-s.ctx.Done():
+	case <-s.over:
 	}
 }
 
@@ -261,6 +274,7 @@ func (s *supervisor) logIf(what string, i *instance, err error) {
 
 // close ends what open has begun.
 func (s *supervisor) close(cancel func()) error {
+	close(s.over)
 	var errs []error
 	for _, f := range s.forwarders {
 		errs = append(errs, f.Close())

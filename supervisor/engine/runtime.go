@@ -86,9 +86,9 @@ func (r *Runtime) Metadata(instance string) (metadata string, ok bool) {
 }
 
 // Start starts the containers of services at the same moment and waits until the
-// engine has done so. It returns the errors by instance; err is one that kept
-// all of them from starting.
-func (r *Runtime) Start(ctx context.Context, services []string) (failed map[string]error, err error) {
+// engine has done so; started is called for each, from any goroutine. It returns
+// the errors by instance; err is one that kept all of them from starting.
+func (r *Runtime) Start(ctx context.Context, services []string, started func(instance string)) (failed map[string]error, err error) {
 	if err := r.writeShimFiles(services); err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (r *Runtime) Start(ctx context.Context, services []string) (failed map[stri
 	if err != nil {
 		return nil, err
 	}
-	starter := newStarter(r.Engine.api, r.startPlan(ctx))
+	starter := newStarter(r.Engine.api, r.startPlan(started))
 	service, err := r.Engine.service(starter)
 	if err != nil {
 		return nil, err
@@ -109,10 +109,10 @@ func (r *Runtime) Start(ctx context.Context, services []string) (failed map[stri
 	return failed, nil
 }
 
-func (r *Runtime) startPlan(context.Context) startPlan {
+func (r *Runtime) startPlan(started func(instance string)) startPlan {
 	plan := startPlan{
 		names: map[string]string{}, needs: map[string][]string{}, choosy: map[string]bool{},
-		prepare: func(ctx context.Context, id string) { r.attach(ctx, id) },
+		prepare: r.attach, started: started,
 	}
 	needed := r.needed()
 	for _, c := range r.refs {
@@ -147,6 +147,26 @@ func (r *Runtime) Stop(ctx context.Context, services []string, grace *time.Durat
 		return err
 	}
 	return service.Stop(ctx, r.Plan.Name, api.StopOptions{Project: project, Services: services, Timeout: grace})
+}
+
+// Over returns the exit codes of the instances that do not run, 0 for one that
+// never has.
+func (r *Runtime) Over(ctx context.Context) (map[string]int, error) {
+	refs, err := r.Engine.list(ctx, r.Plan.Name)
+	if err != nil {
+		return nil, err
+	}
+	codes := map[string]int{}
+	for instance := range r.refs {
+		codes[instance] = 0 // unless it is listed
+	}
+	for _, c := range refs {
+		delete(codes, c.instance)
+		if !c.running {
+			codes[c.instance] = r.exitCode(ctx, c.id)
+		}
+	}
+	return codes, nil
 }
 
 // Kill kills a container.

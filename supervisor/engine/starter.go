@@ -29,6 +29,7 @@ type startPlan struct {
 	needs   map[string][]string // containers that must run before, whose namespaces or volumes are shared
 	choosy  map[string]bool     // the engine chooses a port of theirs
 	prepare func(ctx context.Context, id string)
+	started func(instance string) // called when it runs, from any goroutine
 }
 
 // start is a start that is under way or done.
@@ -70,6 +71,9 @@ func (s *starter) start(ctx context.Context, id string, o client.ContainerStartO
 		defer s.serial.Unlock()
 	}
 	_, err := s.APIClient.ContainerStart(ctx, id, o)
+	if err == nil {
+		s.plan.started(s.plan.names[id])
+	}
 	return err
 }
 

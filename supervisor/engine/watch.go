@@ -164,8 +164,8 @@ func (w *watcher) reconnect(ctx context.Context) bool {
 	}
 }
 
-func (w *watcher) exitCode(ctx context.Context, id string) int {
-	inspected, err := w.Engine.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+func (r *Runtime) exitCode(ctx context.Context, id string) int {
+	inspected, err := r.Engine.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil || inspected.Container.State == nil {
 		return 1
 	}
