@@ -45,7 +45,7 @@ func (c *creator) ContainerCreate(ctx context.Context, o client.ContainerCreateO
 	if err != nil {
 		return client.ContainerCreateResult{}, fmt.Errorf("service %q: %w", of.service, err)
 	}
-	result, err := c.APIClient.ContainerCreate(ctx, o)
+	result, err := c.APIClient.ContainerCreate(context.WithoutCancel(ctx), o)
 	if err != nil {
 		return result, fmt.Errorf("service %q: %w", of.service, err)
 	}
@@ -53,6 +53,18 @@ func (c *creator) ContainerCreate(ctx context.Context, o client.ContainerCreateO
 	defer c.mu.Unlock()
 	c.created[result.ID] = place
 	return result, nil
+}
+
+// NetworkCreate and VolumeCreate, as ContainerCreate, wait for the engine's answer
+// even if another creation has failed: the engine goes on anyway, and a `down`
+// that came before it would leave the network behind.
+func (c *creator) NetworkCreate(ctx context.Context, name string, o client.NetworkCreateOptions) (client.NetworkCreateResult, error) {
+	return c.APIClient.NetworkCreate(context.WithoutCancel(ctx), name, o)
+}
+
+// VolumeCreate creates a volume.
+func (c *creator) VolumeCreate(ctx context.Context, o client.VolumeCreateOptions) (client.VolumeCreateResult, error) {
+	return c.APIClient.VolumeCreate(context.WithoutCancel(ctx), o)
 }
 
 // ImagePull names the image and its services in an error: registries do not always.
