@@ -163,11 +163,12 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// ownLines leaves out the progress that Compose shows, and the summary of holds.
+// ownLines leaves out the progress that Compose shows, warnings, and the summary
+// of holds.
 func ownLines(stderr string) string {
 	var own strings.Builder
 	for line := range strings.Lines(stderr) {
-		if strings.HasPrefix(line, "upall: ") {
+		if strings.HasPrefix(line, "upall: ") && !strings.HasPrefix(line, "upall: warning: ") {
 			own.WriteString(line)
 		}
 	}

@@ -272,6 +272,7 @@ func TestE2EEnginePublishedPort(t *testing.T) {
 `)
 		r := p.up()
 		r.wait("the server", ofType(event.Ready))
+		r.wait("the engine's word for it", startedAs("server"))
 		at := strings.TrimSpace(p.run("port", "server", "7000").want(0).stdout)
 		conn, err := net.Dial("tcp", at)
 		if err != nil {

@@ -55,12 +55,9 @@ func restartsUnnoticed(t *testing.T, e testenv.Engine, restart func(p *pod)) {
 	if ended := r.all(exited("loop")); len(ended) > 0 {
 		t.Errorf("a connect failed: %s", r.output("loop"))
 	}
-	holds := r.all(holdEnded("loop", "server"))
-	// A connect of which the network lost the SYN in the last moment comes by itself.
-	if len(holds) < 3 {
-		t.Errorf("%d connects were held, want one for each start", len(holds))
-	}
-	for _, ended := range holds {
+	// Not each start has a hold: a connect of which the network lost the SYN in the
+	// server's last moment is tried again by the client's kernel.
+	for _, ended := range r.all(holdEnded("loop", "server")) {
 		if ended.End != event.Released {
 			t.Errorf("a hold was %s (%s), want released", ended.End, ended.Cause)
 		}

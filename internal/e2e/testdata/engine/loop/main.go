@@ -32,7 +32,7 @@ func exchange(address string) error {
 		return err
 	}
 	if took := time.Since(began); took > wait {
-		fmt.Println("late", took)
+		fmt.Println("late", took, "since", began.UTC().Format("15:04:05.000"))
 	}
 	defer conn.Close()
 	// Errors from here on are not of the connect; nor is an answer that does not
