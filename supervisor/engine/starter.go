@@ -19,7 +19,7 @@ type starter struct {
 
 	mu     sync.Mutex // guards starts
 	starts map[string]*start
-	serial sync.Mutex // for starts in which the engine chooses a host's port: it may give one port to two
+	serial chan struct{} // has room for one start in which the engine chooses a host's port: it may give one port to two
 	work   sync.WaitGroup
 }
 
@@ -39,7 +39,7 @@ type start struct {
 }
 
 func newStarter(on client.APIClient, plan startPlan) *starter {
-	return &starter{APIClient: on, plan: plan, starts: map[string]*start{}}
+	return &starter{APIClient: on, plan: plan, starts: map[string]*start{}, serial: make(chan struct{}, 1)}
 }
 
 // ContainerStart starts a container of the plan beside the caller; any other, as
@@ -67,8 +67,8 @@ func (s *starter) start(ctx context.Context, id string, o client.ContainerStartO
 	}
 	s.plan.prepare(ctx, id)
 	if s.plan.choosy[id] {
-		s.serial.Lock()
-		defer s.serial.Unlock()
+		s.serial <- struct{}{}
+		defer func() { <-s.serial }()
 	}
 	_, err := s.APIClient.ContainerStart(ctx, id, o)
 	if err == nil {
