@@ -6,9 +6,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -28,6 +30,9 @@ func main() {
 func exchange(address string) error {
 	began := time.Now()
 	conn, err := net.Dial("tcp", address)
+	if errors.Is(err, syscall.ECONNRESET) {
+		return nil // it was connected, and the server ended before it took it
+	}
 	if err != nil {
 		return err
 	}
