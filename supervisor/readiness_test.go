@@ -31,27 +31,32 @@ func TestReadiness(t *testing.T) {
 		{"ready", []event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), is(event.Ready, "db-1")}, time.Second, "ready", true},
 		{
 			"held",
-			[]event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), is(event.Ready, "db-1"), is(event.HoldBegan, "job-1")}, time.Hour,
+			[]event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), is(event.Ready, "db-1"), is(event.HoldBegan, "job-1")},
+			time.Hour,
 			"job-1 waits for db:5432", true,
 		},
 		{
 			"released",
-			[]event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), is(event.Ready, "db-1"), is(event.HoldBegan, "job-1"), is(event.HoldEnded, "job-1")}, time.Second,
+			[]event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), is(event.Ready, "db-1"), is(event.HoldBegan, "job-1"), is(event.HoldEnded, "job-1")},
+			time.Second,
 			"ready", true,
 		},
 		{
 			"a job that is done",
-			[]event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), is(event.Ready, "db-1"), state("job-1", event.Exited, 0)}, 0,
+			[]event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), is(event.Ready, "db-1"), state("job-1", event.Exited, 0)},
+			0,
 			"ready", true,
 		},
 		{
 			"a job that failed",
-			[]event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), state("job-1", event.Exited, 3)}, 0,
+			[]event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), state("job-1", event.Exited, 3)},
+			0,
 			"job-1 exited with code 3", true,
 		},
 		{
 			"a restart",
-			[]event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), is(event.Ready, "db-1"), state("db-1", event.Restarting, 1)}, time.Second,
+			[]event.Event{is(event.Started, "db-1"), is(event.Started, "job-1"), is(event.Ready, "db-1"), state("db-1", event.Restarting, 1)},
+			time.Second,
 			"db-1 exited with code 1 and restarts", false,
 		},
 	} {

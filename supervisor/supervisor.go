@@ -59,8 +59,8 @@ type supervisor struct {
 	metadata    map[string]string // instance -> hand-over metadata
 	inputs      chan any
 	over        chan struct{} // closed when nobody takes inputs any more
-	cannotPark  error // why, nil where connects can be parked
-	failed      error // what kept the project from coming up
+	cannotPark  error         // why, nil where connects can be parked
+	failed      error         // what kept the project from coming up
 }
 
 // runner starts and ends the programs of one runtime. What becomes of them it
