@@ -123,10 +123,10 @@ func (i *Interceptor) arrived(s *space, p park.Packet) {
 	s.parked[at] = h
 }
 
-// refused takes what a container answers to a SYN for which it has no listener:
-// the first to tell that one was closed. A client of the project that may still
-// be served does not hear of it, and sends its SYN again; what it would be told
-// by upall, it is told here.
+// refused takes an answer to a client of the space from where nobody listens: the
+// first to tell that a listener was closed. A client that may still be served does
+// not hear of it, and sends its SYN again; what it would be told by upall, it is
+// told here.
 func (i *Interceptor) refused(s *space, p park.Packet) {
 	switch {
 	case s.isClosed:
@@ -135,12 +135,40 @@ func (i *Interceptor) refused(s *space, p park.Packet) {
 		s.refusals = append(s.refusals, p)
 		return
 	}
-	i.step(registry.Unlistened{At: p.Src})
 	verdict := s.parker.Accept
-	if client := i.instanceAt(p.Dst.Addr()); client != nil && !client.NoHold && i.registry.MayServe(client.Name, p.Src) {
-		verdict = s.parker.Drop
+	if client := i.clientIn(s); client != nil {
+		from := p.Src
+		if from.Addr().IsLoopback() && client.Loopback.IsValid() {
+			from = netip.AddrPortFrom(client.Loopback, from.Port())
+		}
+		if !i.hasListener(from) { // the answer may be older than one that is there now
+			i.step(registry.Unlistened{At: from})
+		}
+		if i.registry.MayServe(client.Name, from) {
+			verdict = s.parker.Drop
+		}
 	}
 	i.verdict(verdict, p.ID)
+}
+
+// hasListener asks the kernel of the target.
+func (i *Interceptor) hasListener(at netip.AddrPort) bool {
+	s := i.spaceAt(at.Addr())
+	if s == nil {
+		return false
+	}
+	_, _, err := s.acceptQueue(i.real(at))
+	return err == nil
+}
+
+// clientIn returns an instance in the space whose connects may be held.
+func (i *Interceptor) clientIn(s *space) *instance {
+	for _, n := range i.instances {
+		if n.space == s && !n.NoHold {
+			return n
+		}
+	}
+	return nil
 }
 
 // lateness is of SYNs that come after their release.

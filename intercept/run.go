@@ -2,7 +2,6 @@ package intercept
 
 import (
 	"context"
-	"time"
 
 	"upall/intercept/registry"
 )
@@ -93,7 +92,3 @@ func (i *Interceptor) lapse(n *instance) {
 	n.isRunning = false
 	i.step(registry.Ended{Instance: n.Name})
 }
-
-// spaceLinger is how long a namespace is watched after its last source: the SYNs
-// that are on their way find no listener there.
-const spaceLinger = time.Second

@@ -3,7 +3,6 @@ package intercept
 import (
 	"errors"
 	"net/netip"
-	"time"
 
 	"upall/intercept/park"
 	"upall/intercept/registry"
@@ -76,23 +75,12 @@ func (i *Interceptor) enter(ns *linux.NetNS, id linux.NetNSID) *space {
 	return s
 }
 
-// leave closes the space some time after its last source.
+// leave closes the space with its last source. To remove the rules takes the
+// kernel some 25 ms, so it goes on beside the loop.
 func (i *Interceptor) leave(s *space) {
 	if s.sources--; s.sources > 0 || s.ns == nil {
 		return
 	}
-	time.AfterFunc(spaceLinger, func() {
-		i.post(func() {
-			if s.sources == 0 && !s.isClosed {
-				i.abandon(s)
-			}
-		})
-	})
-}
-
-// abandon closes a space. To remove the rules takes the kernel some 25 ms, so it
-// goes on beside the loop.
-func (i *Interceptor) abandon(s *space) {
 	for id, h := range i.holds {
 		if h.source != nil && h.source.space == s {
 			i.step(registry.Gone{ID: id})

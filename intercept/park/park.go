@@ -21,8 +21,8 @@ type Options struct {
 	// Handle gets each SYN, in order, from the Parker's goroutine. It may give
 	// verdicts. It must not block, and must not call Close.
 	Handle func(Packet)
-	// HandleRefusal, if not nil, gets each answer of this namespace to a SYN for
-	// which there is no listener, as Handle gets SYNs: Src is where nobody listens.
+	// HandleRefusal, if not nil, gets each answer that comes to this namespace from
+	// where there is no listener, as Handle gets SYNs: Src is where nobody listens.
 	// Drop has the client send its SYN again, after a second at first.
 	HandleRefusal func(Packet)
 	// Logger gets what only developers read. Nil means none.

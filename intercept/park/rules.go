@@ -19,14 +19,20 @@ import (
 //	        type filter hook output priority raw; policy accept;
 //	        tcp and mark & MASK == REFUSE                    reject with tcp reset
 //	        tcp and mark & MASK == HOLD and flags & 0x12 == 2   queue flags bypass to 47100
-//	        tcp flags == 0x14 and sequence == 0                 queue flags bypass to 47100   (with HandleRefusal)
+//	    }
+//	    chain refusals {                                          (with HandleRefusal)
+//	        type filter hook input priority raw; policy accept;
+//	        tcp flags == 0x14 and sequence == 0                 queue flags bypass to 47100
 //	    }
 //	}
 //
 // The chain stands before connection tracking and NAT, so a SYN that waits has
 // no entry there that could time out, and shows where its client connected to.
 // Once accepted it goes on to the chains after this one.
-const chainName = "park"
+const (
+	chainName        = "park"
+	refusalChainName = "refusals"
+)
 
 // nativeQueue and compatQueue are the two ways of saying "queue" in a rule.
 // The first needs CONFIG_NFT_QUEUE, the second CONFIG_NFT_COMPAT and
@@ -67,7 +73,7 @@ func ways(withNative bool) []way {
 func (fw *firewall) addRules(table *nftables.Table, m marks, number uint16, options Options) (string, error) {
 	var reasons error
 	for _, way := range ways(!options.DisableNativeQueue) {
-		err := fw.addChain(table, m, way.queue(number), options)
+		err := fw.addChains(table, m, way.queue(number), options)
 		if err == nil {
 			return way.name, nil
 		}
@@ -82,16 +88,20 @@ func (fw *firewall) addRules(table *nftables.Table, m marks, number uint16, opti
 	}
 }
 
-// addChain adds the chain and its rules, all or nothing. A chain that is not
-// hooked sees no packets.
-func (fw *firewall) addChain(table *nftables.Table, m marks, queue expr.Any, options Options) error {
-	chain := &nftables.Chain{Name: chainName, Table: table}
+// newChain describes a chain. One that is not hooked sees no packets.
+func newChain(table *nftables.Table, name string, hook *nftables.ChainHook, options Options) *nftables.Chain {
+	chain := &nftables.Chain{Name: name, Table: table}
 	if !options.probe {
 		policy := nftables.ChainPolicyAccept
 		chain.Type, chain.Policy = nftables.ChainTypeFilter, &policy
-		chain.Hooknum, chain.Priority = nftables.ChainHookOutput, nftables.ChainPriorityRaw
+		chain.Hooknum, chain.Priority = hook, nftables.ChainPriorityRaw
 	}
-	chain = fw.nft.AddChain(chain)
+	return chain
+}
+
+// addChains adds the chains and their rules, all or nothing.
+func (fw *firewall) addChains(table *nftables.Table, m marks, queue expr.Any, options Options) error {
+	chain := fw.nft.AddChain(newChain(table, chainName, nftables.ChainHookOutput, options))
 	reject := &expr.Reject{Type: unix.NFT_REJECT_TCP_RST}
 	fw.nft.AddRule(&nftables.Rule{
 		Table: table, Chain: chain,
@@ -100,7 +110,8 @@ func (fw *firewall) addChain(table *nftables.Table, m marks, queue expr.Any, opt
 	match := append(append(matchMark(m.mask, m.hold), matchTCP()...), matchSYN()...)
 	fw.nft.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(match, queue)})
 	if options.HandleRefusal != nil {
-		fw.nft.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(append(matchTCP(), matchRefusal()...), queue)})
+		refusals := fw.nft.AddChain(newChain(table, refusalChainName, nftables.ChainHookInput, options))
+		fw.nft.AddRule(&nftables.Rule{Table: table, Chain: refusals, Exprs: append(append(matchTCP(), matchRefusal()...), queue)})
 	}
 	return fw.nft.Flush()
 }
