@@ -205,7 +205,7 @@ func containerWarnings(plan *Plan, configs types.Services) []string {
 	var lines []string
 	for _, network := range plan.Networks {
 		if !network.Fixed {
-			lines = append(lines, fmt.Sprintf("networks.%s: upall can give no addresses in it (%s); a name on it resolves only once its container runs",
+			lines = append(lines, fmt.Sprintf("networks.%s: upall can give no addresses in it (%s); a name on it resolves only once its container runs, and connects there are not held",
 				network.Key, network.whyNotFixed()))
 		}
 	}

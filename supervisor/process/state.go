@@ -88,7 +88,7 @@ func takeLock(path, project string) (*os.File, error) {
 		}
 		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			holder, _ := os.ReadFile(path)
-			err = fmt.Errorf("project %q %w (pid %s)", project, ErrRunning, bytes.TrimSpace(holder))
+			err = fmt.Errorf("project %q %w (pid %s): end it with `upall stop` or `upall down`, then start it anew", project, ErrRunning, bytes.TrimSpace(holder))
 			return nil, errors.Join(err, lock.Close())
 		}
 		locked, lerr := lock.Stat()
