@@ -190,14 +190,15 @@ func (i *instance) listensAt(at netip.AddrPort) bool {
 	return false
 }
 
-// MayServe tells whether the client's connect to at has anybody to wait for.
+// MayServe tells whether the client's connect to at, where nobody listens, has
+// anybody to wait for. Nobody waits for himself unless he asked for it.
 func (r *Registry) MayServe(client string, at netip.AddrPort) bool {
 	c := r.instances[client]
 	if c == nil || len(r.byAddr[at.Addr()]) == 0 {
 		return false
 	}
-	_, lost := r.server(c, at)
-	return lost == ""
+	server, lost := r.server(c, at)
+	return lost == "" && (server != c || c.HoldSelf)
 }
 
 // otherListener returns another member that has told of a listener there.
