@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -74,7 +75,7 @@ type watcher struct {
 // stream tells events until the engine ends the stream.
 func (w *watcher) stream(ctx context.Context) error {
 	result := w.Engine.api.Events(ctx, client.EventsListOptions{
-		Since: strconv.FormatFloat(float64(w.last.UnixNano())/float64(time.Second), 'f', 9, 64),
+		Since: fmt.Sprintf("%d.%09d", w.last.Unix(), w.last.Nanosecond()),
 		Filters: make(client.Filters).
 			Add("type", string(events.ContainerEventType)).
 			Add("label", api.ProjectLabel+"="+w.Plan.Name).
