@@ -25,7 +25,6 @@ type containers struct {
 	starting sync.WaitGroup
 	work     sync.WaitGroup // stops and kills
 	watch    sync.WaitGroup
-	began    time.Time
 }
 
 // openContainers creates the containers. A stop breaks it off.
@@ -59,9 +58,8 @@ func openContainers(s *supervisor, stop <-chan struct{}) (*containers, error) {
 	if err := c.runtime.Create(ctx, s.Create); err != nil {
 		return nil, err
 	}
-	c.began = time.Now()
-	if !s.NoStart {
-		c.watch.Go(func() { c.runtime.Watch(s.ctx, c.began, c.happened) })
+	if created := time.Now(); !s.NoStart {
+		c.watch.Go(func() { c.runtime.Watch(s.ctx, created, c.happened) })
 	}
 	return c, nil
 }
