@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,7 @@ func isBackground() bool { return os.Getenv(backgroundVariable) != "" }
 
 // startInBackground starts the one in the background and waits until it says
 // that the project is up.
-func startInBackground(cmd *cobra.Command) error {
+func startInBackground(cmd *cobra.Command, project *projectFlags) error {
 	ours, theirs, err := os.Pipe()
 	if err != nil {
 		return err
@@ -50,6 +51,9 @@ func startInBackground(cmd *cobra.Command) error {
 	child := exec.Command("/proc/self/exe", commandLine(cmd)...)
 	child.Env = append(os.Environ(), backgroundVariable+"=1")
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if project.stdin != nil { // a command before has read it
+		child.Stdin = bytes.NewReader(project.stdin)
+	}
 	child.ExtraFiles = []*os.File{theirs}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // the terminal's signals are not for it
 	err = child.Start()

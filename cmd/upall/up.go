@@ -68,7 +68,7 @@ func newUp(project *projectFlags) *cobra.Command {
 				return usageError{err}
 			}
 			if (flags.detach || flags.wait) && !isBackground() {
-				return startInBackground(cmd)
+				return startInBackground(cmd, project)
 			}
 			return up(cmd, project, &flags, services)
 		},
