@@ -49,6 +49,7 @@ func startInBackground(cmd *cobra.Command, project *projectFlags) error {
 	defer func() { _ = ours.Close() }() // only read
 	//nolint:gosec // it runs itself
 	child := exec.Command("/proc/self/exe", commandLine(cmd)...)
+	child.Args[0] = os.Args[0] // for ps(1)
 	child.Env = append(os.Environ(), backgroundVariable+"=1")
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if project.stdin != nil { // a command before has read it
