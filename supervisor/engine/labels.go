@@ -17,9 +17,9 @@ const (
 	// metadataLabel keeps the metadata with which a container hands its notifyFDs
 	// over, for as long as the container exists.
 	metadataLabel = "dev.upall.metadata"
-	// namesLabel is a digest of the names that a container knows. They are given
-	// to it when it is created, so it is made anew when they change.
-	namesLabel = "dev.upall.names"
+	// digestLabel is a digest of what upall gives to a service's containers when
+	// they are created, so that they are made anew when it changes.
+	digestLabel = "dev.upall.digest"
 )
 
 // label gives services the labels by which Compose knows their containers (its
@@ -37,14 +37,17 @@ func (r *Runtime) label() {
 		if len(r.EnvFiles) > 0 {
 			s.CustomLabels[api.EnvironmentFileLabel] = strings.Join(r.EnvFiles, ",")
 		}
-		s.Labels = s.Labels.Add(namesLabel, r.digestOfNames(r.services[name]))
+		s.Labels = s.Labels.Add(digestLabel, r.digest(r.services[name]))
 		r.project.Services[name] = s
 	}
 }
 
-func (r *Runtime) digestOfNames(s *compose.Service) string {
+// digest is of the names that a container of the service knows, and of its
+// hand-over. Addresses are not in it: they stay.
+func (r *Runtime) digest(s *compose.Service) string {
 	digest := sha256.New()
 	if s != nil && len(s.Instances) > 0 {
+		digest.Write(fmt.Appendln(nil, r.Socket, filterOf(s)))
 		for _, h := range r.Plan.Hosts(s, s.Instances[0]) {
 			digest.Write(fmt.Appendln(nil, h.Addr, h.Name))
 		}

@@ -41,8 +41,8 @@ type Config struct {
 	Output func(service, instance, stream, line string)
 }
 
-// Runtime runs the engine's services of one project. Its methods are called by
-// one goroutine, but for Watch.
+// Runtime runs the engine's services of one project. After Create its
+// methods may be called from any goroutine.
 type Runtime struct {
 	Config
 	project  *types.Project // the planned one
@@ -178,8 +178,12 @@ func (r *Runtime) Kill(ctx context.Context, instance string) error {
 // Wait waits until the output of all containers has been told, after their end.
 func (r *Runtime) Wait() { r.outputs.Wait() }
 
-// writeShimFiles makes what the shims of services read.
+// writeShimFiles makes what the shims of services read. Without interception there
+// is nothing, and the shim steps aside.
 func (r *Runtime) writeShimFiles(services []string) error {
+	if r.Socket == "" {
+		return nil
+	}
 	for _, c := range r.refs {
 		s := r.services[c.service]
 		if !slices.Contains(services, c.service) || !c.hasShim {

@@ -15,15 +15,11 @@ import (
 // What happens to a container, told by Watch.
 type (
 	// Began says that the container runs.
-	Began struct {
-		Instance string
-		At       time.Time // by the engine's clock
-	}
+	Began struct{ Instance string }
 	// Ended says that its program has ended.
 	Ended struct {
 		Instance string
 		Code     int
-		At       time.Time
 		Then     Then
 	}
 	// Health is what its healthcheck says.
@@ -106,11 +102,11 @@ func (w *watcher) event(ctx context.Context, m events.Message) {
 		if !w.isAttached(c.id) {
 			w.follow(ctx, c, w.ends[c.id])
 		}
-		w.tell(Began{c.instance, at})
+		w.tell(Began{c.instance})
 	case events.ActionDie:
 		w.ends[c.id] = at
 		code, _ := strconv.Atoi(m.Actor.Attributes["exitCode"]) // the engine's own number
-		w.tell(Ended{c.instance, code, at, w.then(ctx, c.id)})
+		w.tell(Ended{c.instance, code, w.then(ctx, c.id)})
 	case events.ActionHealthStatusHealthy, events.ActionHealthStatusUnhealthy:
 		w.tell(Health{c.instance, m.Action == events.ActionHealthStatusHealthy})
 	case events.ActionDestroy:
@@ -156,9 +152,9 @@ func (w *watcher) reconnect(ctx context.Context) bool {
 			}
 			if c.running {
 				w.follow(ctx, c, w.ends[c.id])
-				w.tell(Began{c.instance, w.last})
+				w.tell(Began{c.instance})
 			} else {
-				w.tell(Ended{c.instance, w.exitCode(ctx, c.id), w.last, Over})
+				w.tell(Ended{c.instance, w.exitCode(ctx, c.id), Over})
 			}
 		}
 		return true
