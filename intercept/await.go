@@ -21,8 +21,7 @@ func (i *Interceptor) Await(ctx context.Context, target netip.AddrPort) (netip.A
 	result := make(chan error, 1)
 	var id uint64
 	i.do(func() {
-		i.lastID++
-		id = i.lastID
+		id = i.nextID()
 		i.holds[id] = &hold{result: result, asked: target, target: target}
 		i.step(registry.Connect{ID: id, Client: hostName, Target: target})
 	})

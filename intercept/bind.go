@@ -1,7 +1,6 @@
 package intercept
 
 import (
-	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -37,13 +36,16 @@ func (s *source) bind(n *seccomp.Notification, at netip.AddrPort, family int) {
 	own := netip.AddrPortFrom(s.instance.Addrs[0], at.Port())
 	switch {
 	case sock.IsTCP():
-		s.reply(n.ID, s.bindTCP(sock, own))
+		errno := s.bindTCP(sock, own)
+		s.record(s.instance)
+		s.reply(n.ID, errno)
 	case sock.IsUDP() && slices.Contains(s.instance.UDPPorts, at.Port()):
 		errno := s.bindAt(sock, own)
-		s.reply(n.ID, errno)
 		if errno == 0 {
 			s.boundUDP(own)
+			s.record(s.instance)
 		}
+		s.reply(n.ID, errno)
 	default:
 		s.proceed(n.ID) // not declared: it may be a client's, and talk to anyone
 	}
@@ -59,24 +61,32 @@ func (s *source) bindTCP(sock *linux.Socket, own netip.AddrPort) unix.Errno {
 	if s.early[own] == nil {
 		return s.bindNow(sock, own)
 	}
-	if isV6Only(sock) && s.isTaken(own) {
-		return s.bindAt(sock, netip.AddrPortFrom(s.instance.Second, own.Port()))
+	if s.isV6Only(sock) && s.isTaken(own) {
+		return s.bindSecond(sock, own)
 	}
 	return s.promise(sock, own)
 }
 
-func isV6Only(sock *linux.Socket) bool { return sock.Family == unix.AF_INET6 && sock.IsV6Only() }
+// isV6Only tells whether the program has made its socket one for IPv6 alone, which
+// bindAt may have changed.
+func (i *Interceptor) isV6Only(sock *linux.Socket) bool {
+	if sock.Family != unix.AF_INET6 {
+		return false
+	}
+	cookie, err := sock.Cookie()
+	return sock.IsV6Only() || (err == nil && i.cleared[cookie] != nil)
+}
 
 // bindNow binds to the instance's own address. One that listens on IPv4 and,
 // apart, on IPv6 needs two places: the later socket gets the second one.
 func (s *source) bindNow(sock *linux.Socket, own netip.AddrPort) unix.Errno {
-	v6only := isV6Only(sock)
+	v6only := s.isV6Only(sock)
 	errno := s.bindAt(sock, own)
 	switch {
 	case errno == 0:
 		s.places[own] = v6only
 	case errno == unix.EADDRINUSE && (v6only || s.places[own]):
-		errno = s.bindAt(sock, netip.AddrPortFrom(s.instance.Second, own.Port()))
+		errno = s.bindSecond(sock, own)
 	}
 	for offset := 0; errno == unix.EACCES && offset < remapTries; offset++ {
 		actual := remap(own, offset)
@@ -87,7 +97,37 @@ func (s *source) bindNow(sock *linux.Socket, own netip.AddrPort) unix.Errno {
 			errno = unix.EACCES
 		}
 	}
+	if errno == unix.EINVAL && s.isBoundAgain(sock, own) {
+		return 0
+	}
 	return errno
+}
+
+func (s *source) bindSecond(sock *linux.Socket, own netip.AddrPort) unix.Errno {
+	errno := s.bindAt(sock, netip.AddrPortFrom(s.instance.Second, own.Port()))
+	if errno == unix.EINVAL && s.isBoundAgain(sock, own) {
+		return 0
+	}
+	return errno
+}
+
+// isBoundAgain tells whether the call is one that an earlier process has performed
+// and not answered: then it notes where it has bound the socket.
+func (s *source) isBoundAgain(sock *linux.Socket, own netip.AddrPort) bool {
+	if s.redo == nil {
+		return false
+	}
+	local, err := sock.LocalAddr()
+	if err != nil || local.Port() == 0 || !slices.Contains([]netip.Addr{own.Addr(), s.instance.Second}, local.Addr()) {
+		return false
+	}
+	if local.Addr() == own.Addr() {
+		s.places[own] = s.isV6Only(sock)
+		if local.Port() != own.Port() {
+			s.remapped[own] = local
+		}
+	}
+	return true
 }
 
 // promise answers a bind whose socket is to become the early listener, if it is
@@ -110,7 +150,9 @@ func (i *Interceptor) forgetBinds(n *instance) {
 			delete(i.takers, cookie)
 		}
 	}
+	n.listens = nil
 	maps.DeleteFunc(i.told, func(t toldPort, _ bool) bool { return t.of == n })
+	maps.DeleteFunc(i.cleared, func(_ uint64, of *instance) bool { return of == n })
 	maps.DeleteFunc(i.places, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
 	maps.DeleteFunc(i.udpBound, func(at netip.AddrPort, _ bool) bool { return slices.Contains(n.Addrs, at.Addr()) })
 }
@@ -128,6 +170,10 @@ func (s *source) isTaken(own netip.AddrPort) bool {
 
 func (s *source) bindAt(sock *linux.Socket, at netip.AddrPort) unix.Errno {
 	if sock.Family == unix.AF_INET6 && sock.IsV6Only() {
+		if cookie, err := sock.Cookie(); err == nil {
+			s.cleared[cookie] = s.instance
+			s.record(s.instance)
+		}
 		s.logIf("open an IPv6 socket to IPv4", sock.ClearV6Only())
 	}
 	if sock.IsTCP() {
@@ -139,8 +185,9 @@ func (s *source) bindAt(sock *linux.Socket, at netip.AddrPort) unix.Errno {
 	if err == nil {
 		return 0
 	}
-	if errno, ok := errors.AsType[unix.Errno](err); ok {
-		return errno
+	errno := linux.Errno(err, unix.EIO)
+	if errno == unix.EINVAL && sock.IsUDP() && s.isBoundAgain(sock, at) {
+		return 0
 	}
-	return unix.EIO
+	return errno
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"upall/intercept/park"
+	"upall/intercept/registry"
 	"upall/internal/event"
 )
 
@@ -58,6 +59,41 @@ func TestKernelRestart(t *testing.T) {
 func TestKernelHookGone(t *testing.T) {
 	l := newLab(t, parked())
 	client, server := l.pair()
+	dropQueued := hookOfAnother(t)
+	fd := client.tcp()
+	called := client.begin("-", "connect %d %s", fd, server.at(port))
+	l.waitHolds(1)
+	l.waitParked(1)
+	dropQueued()
+	listener := server.start().listener("0.0.0.0", port)
+	client.want(called, "ok")
+	exchange(t, client, fd, server, listener, false)
+	l.waitEnds(1, event.Released)
+}
+
+// TestKernelRefusedHookGone: who is refused while its SYN is on its way again is
+// refused when that comes.
+func TestKernelRefusedHookGone(t *testing.T) {
+	l := newLab(t, parked())
+	server, job := l.add("server", l.serves), l.add("job").start()
+	client := l.add("client", func(in *Instance) {
+		in.Requires = []registry.Requirement{{Service: "job", Condition: registry.ServiceCompleted, Required: true}}
+	}).start()
+	server.start().listener("0.0.0.0", port)
+	dropQueued := hookOfAnother(t)
+	called := client.begin("-", "connect %d %s", client.tcp(), server.at(port))
+	l.waitHolds(1)
+	l.waitParked(1)
+	dropQueued()
+	job.end(1)
+	l.waitEnds(1, event.Refused)
+	client.want(called, "ECONNREFUSED")
+}
+
+// hookOfAnother is what another upall has here. Its end makes the kernel drop what
+// is queued.
+func hookOfAnother(t *testing.T) (end func()) {
+	t.Helper()
 	var other *park.Parker
 	opened := make(chan struct{})
 	other, err := park.Open(park.Options{Handle: func(p park.Packet) {
@@ -68,15 +104,10 @@ func TestKernelHookGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(opened)
-	fd := client.tcp()
-	called := client.begin("-", "connect %d %s", fd, server.at(port))
-	l.waitHolds(1)
-	l.waitParked(1)
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
+	return func() {
+		t.Helper()
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	listener := server.start().listener("0.0.0.0", port)
-	client.want(called, "ok")
-	exchange(t, client, fd, server, listener, false)
-	l.waitEnds(1, event.Released)
 }

@@ -11,8 +11,12 @@
 // from clients are closed before the hold that needed them ends. What is open in
 // a network namespace (space) is closed with the last notifyFD from there, so
 // none is kept alive.
+// What must survive this process is in three places: descriptors at Options.Keep,
+// received calls and holds (records) in memory that is kept there too, and in the
+// ledger what neither they nor the kernel tell. Resume puts it together.
 // Promises: each notification gets one response and each hold one end, which is
-// told in an event. What cannot be decided continues as without upall. Events
+// told in an event, also over a kill at any instruction; then an event may be told
+// twice, with the same hold ID. What cannot be decided continues as without upall. Events
 // are emitted in order by the loop; Options.Emit must not block.
 // It knows nothing of Compose or of containers, and is no security boundary: a
 // program can change an address after it was read.

@@ -17,9 +17,10 @@ import (
 // earlyListener listens in place of an instance that has not come so far.
 type earlyListener struct{ sock *linux.Socket }
 
-// openEarly opens the early listeners of an instance that is about to start.
+// openEarly opens the early listeners of an instance that is about to start. Who
+// is connected by one cannot wait for health.
 func (i *Interceptor) openEarly(n *instance) {
-	if i.disabled.Has(linux.EarlyListen) {
+	if i.disabled.Has(linux.EarlyListen) || n.HasHealth {
 		return
 	}
 	for _, port := range n.Early {
@@ -32,8 +33,21 @@ func (i *Interceptor) openEarly(n *instance) {
 			i.log.Warn("open an early listener", "instance", n.Name, "port", port, "error", err)
 			continue
 		}
-		i.early[at] = &earlyListener{sock}
+		i.keepEarly(at, sock)
 	}
+}
+
+// keepEarly notes an early listener, which survives this process.
+func (i *Interceptor) keepEarly(at netip.AddrPort, sock *linux.Socket) {
+	i.put(earlyName(at), nil, sock.Int())
+	i.early[at] = &earlyListener{sock}
+}
+
+// dropEarly closes an early listener. Those in its backlog are reset.
+func (i *Interceptor) dropEarly(at netip.AddrPort) {
+	i.discard(i.early[at].sock)
+	delete(i.early, at)
+	i.drop(earlyName(at))
 }
 
 // listenAt listens on the endpoint, or where it is remapped to.
@@ -58,10 +72,9 @@ func (i *Interceptor) closeEarly(n *instance) {
 	if n == nil {
 		return
 	}
-	for at, e := range i.early {
+	for at := range i.early {
 		if slices.Contains(n.Addrs, at.Addr()) {
-			i.discard(e.sock)
-			delete(i.early, at)
+			i.dropEarly(at)
 		}
 	}
 }
@@ -74,14 +87,14 @@ func (i *Interceptor) listensFor(h *hold) bool {
 	if _, taken := i.places[h.target]; taken {
 		return false
 	}
-	if i.disabled.Has(linux.EarlyListen) || n.OnDemand == nil || !n.OnDemand(h.target.Port()) || !h.sock.IsNonblock() {
+	if i.disabled.Has(linux.EarlyListen) || n.HasHealth || n.OnDemand == nil || !n.OnDemand(h.target.Port()) || !h.sock.IsNonblock() {
 		return false
 	}
 	sock, err := i.listenAt(h.target)
 	if err != nil {
 		return false
 	}
-	i.early[h.target] = &earlyListener{sock}
+	i.keepEarly(h.target, sock)
 	return true
 }
 
@@ -89,8 +102,8 @@ func (i *Interceptor) listensFor(h *hold) bool {
 // the socket itself, as in releaseKept: the client must be in before the listener
 // is handed over.
 func (i *Interceptor) queueEarly(h *hold) {
-	h.way = event.Early
-	h.noteCookie()
+	h.setWay(event.Early)
+	h.noteProcess()
 	if int(h.call.Nr) == unix.SYS_CONNECT {
 		i.connectFor(h, i.actual(h))
 	} else {
@@ -111,15 +124,22 @@ func (i *Interceptor) endEarly(h *hold, end event.End) {
 	}
 }
 
-func (h *hold) noteCookie() {
-	if cookie, err := h.sock.Cookie(); err == nil {
-		h.cookie = cookie
+// noteProcess remembers the client's process: its socket is looked for after the
+// call, when the thread may have ended.
+func (h *hold) noteProcess() {
+	var err error
+	if h.tgid, err = linux.ThreadGroup(int(h.call.PID)); err == nil && h.record != nil {
+		h.record.tgid = uint32(h.tgid) //nolint:gosec // a process ID
 	}
 }
 
 // again duplicates the client's socket anew, nil when the client has closed it.
 func (h *hold) again() *linux.Socket {
-	return dupCookie(int(h.call.PID), int(int32(h.call.Args[0])), h.cookie, h.source.threadFDs)
+	fd := int(int32(h.call.Args[0]))
+	if sock := dupCookie(int(h.call.PID), fd, h.cookie, h.source.threadFDs); sock != nil || h.tgid == 0 {
+		return sock
+	}
+	return dupCookie(h.tgid, fd, h.cookie, h.source.threadFDs)
 }
 
 // dupCookie duplicates a descriptor of a thread if it is the socket of the cookie.
@@ -161,8 +181,10 @@ func (i *Interceptor) goneEarly() (gone []uint64) {
 
 // taker has got an early listener for its socket.
 type taker struct {
-	pid, fd int
-	cookie  uint64 // of the early listener
+	Of     uint64 `json:"of"` // cookie of its own
+	PID    int    `json:"pid"`
+	FD     int    `json:"fd"`
+	Cookie uint64 `json:"cookie"` // of the early listener
 }
 
 // listenAsPromised performs the call for a socket whose bind was only promised.
@@ -170,6 +192,10 @@ type taker struct {
 // socket, as workers do, get the same; others bind now.
 func (s *source) listenAsPromised(n *seccomp.Notification, sock *linux.Socket) bool {
 	cookie, err := sock.Cookie()
+	if at, is := s.earlyOf(cookie); is && s.redo != nil {
+		s.tookOver(n, sock, at) // an earlier process has replaced it
+		return true
+	}
 	at, promised := s.bound[cookie]
 	if err != nil || !promised {
 		return false
@@ -179,7 +205,7 @@ func (s *source) listenAsPromised(n *seccomp.Notification, sock *linux.Socket) b
 		return true
 	}
 	for _, t := range s.takers[cookie] {
-		listener := dupCookie(t.pid, t.fd, t.cookie, s.threadFDs)
+		listener := dupCookie(t.PID, t.FD, t.Cookie, s.threadFDs)
 		if listener == nil {
 			continue
 		}
@@ -206,14 +232,29 @@ func (s *source) takeOver(n *seccomp.Notification, sock *linux.Socket, cookie ui
 		s.logIf("keep an early listener", early.SetNonblock(true))
 		return
 	}
-	s.reply(n.ID, 0)
-	if isV6Only(sock) {
+	if s.isV6Only(sock) {
 		s.places[at] = true
 	}
-	delete(s.early, at)
-	s.discard(early)
-	s.listens(n, at, false)
+	s.tookOver(n, early, at)
+}
+
+// tookOver answers the call of a program that has the early listener now.
+func (s *source) tookOver(n *seccomp.Notification, listener *linux.Socket, at netip.AddrPort) {
+	told := s.noteListener(n, listener, at, false)
+	s.reply(n.ID, 0)
+	s.dropEarly(at)
+	s.listens(s.instance, told)
 	s.step(registry.Take{At: at, Max: math.MaxInt}) // they are connected already
+}
+
+// earlyOf tells which early listener the socket is.
+func (i *Interceptor) earlyOf(cookie uint64) (at netip.AddrPort, is bool) {
+	for at, e := range i.early {
+		if own, err := e.sock.Cookie(); err == nil && own == cookie {
+			return at, true
+		}
+	}
+	return netip.AddrPort{}, false
 }
 
 // replace gives the caller the listener for the socket that it listens on. If
@@ -222,6 +263,7 @@ func (s *source) takeOver(n *seccomp.Notification, sock *linux.Socket, cookie ui
 // early, and those who come now would be lost.
 func (s *source) replace(n *seccomp.Notification, listener *linux.Socket, cookie uint64) bool {
 	fd := int(int32(n.Args[0]))
+	s.noteTaker(n, listener, cookie, fd)
 	err := s.fd.ReplaceFD(n.ID, listener.FD, fd, linux.IsCloseOnExec(int(n.PID), fd))
 	if errors.Is(err, seccomp.ErrGone) {
 		return false
@@ -231,10 +273,16 @@ func (s *source) replace(n *seccomp.Notification, listener *linux.Socket, cookie
 		s.reply(n.ID, linux.Errno(err, unix.EINVAL))
 		return false
 	}
+	return true
+}
+
+// noteTaker is before the listener is taken: who does not have it is passed over.
+func (s *source) noteTaker(n *seccomp.Notification, listener *linux.Socket, cookie uint64, fd int) {
 	pid, err := linux.ThreadGroup(int(n.PID))
 	is, cookieErr := listener.Cookie()
-	if err == nil && cookieErr == nil {
-		s.takers[cookie] = append(s.takers[cookie], taker{pid, fd, is})
+	t := taker{cookie, pid, fd, is}
+	if err == nil && cookieErr == nil && !slices.Contains(s.takers[cookie], t) {
+		s.takers[cookie] = append(s.takers[cookie], t)
+		s.record(s.instance)
 	}
-	return true
 }

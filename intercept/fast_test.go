@@ -18,12 +18,13 @@ func fastPath() (*source, *seccomp.Notification) {
 	r.project[db.Addr()] = struct{}{}
 	r.open[db] = db
 	i.routes.Store(r)
-	client := &instance{Instance: Instance{Rewrite: true, Instance: registry.Instance{Addrs: []netip.Addr{netip.MustParseAddr("127.99.0.3")}}}}
+	client := &instance{}
+	client.view.Store(&Instance{Rewrite: true, Instance: registry.Instance{Addrs: []netip.Addr{netip.MustParseAddr("127.99.0.3")}}})
 	sockaddr := &[16]byte{0: 2, 2: 0x15, 3: 0x38, 4: 127, 5: 99, 7: 2}
 	n := &seccomp.Notification{PID: uint32(os.Getpid())}
 	n.Args[1], n.Args[2] = uint64(uintptr(unsafe.Pointer(sockaddr))), uint64(len(sockaddr))
 	keep = sockaddr
-	return &source{Interceptor: i, instance: client}, n
+	return &source{Interceptor: i, instance: client, seen: map[netip.AddrPort]*tally{db: new(tally)}}, n
 }
 
 // keep is where a sockaddr stays reachable while only its address is known.
@@ -31,7 +32,9 @@ var keep *[16]byte
 
 func decide(s *source, n *seccomp.Notification) bool {
 	target, _, ok := s.readAddr(n, n.Args[1], n.Args[2])
-	return ok && s.routes.Load().find(s.instance, target).passes
+	found := s.routes.Load().find(s.instance, target)
+	s.connects(n, found)
+	return ok && found.passes
 }
 
 func TestFastPathAllocatesNothing(t *testing.T) {
@@ -41,6 +44,27 @@ func TestFastPathAllocatesNothing(t *testing.T) {
 	}
 	if allocs := testing.AllocsPerRun(100, func() { decide(s, n) }); allocs != 0 {
 		t.Errorf("%v allocations, want none", allocs)
+	}
+}
+
+// A connect to the own loopback is looked at once.
+func TestLocalAllocatesNothing(t *testing.T) {
+	s, n := fastPath()
+	s.isMain, s.local = true, map[uint16]bool{5432: true}
+	to := netip.MustParseAddrPort("127.0.0.1:5432")
+	if allocs := testing.AllocsPerRun(100, func() { s.connectsLocal(n, to) }); allocs != 0 {
+		t.Errorf("%v allocations, want none", allocs)
+	}
+}
+
+// BenchmarkCount is what counting adds to the fast path.
+func BenchmarkCount(b *testing.B) {
+	s, n := fastPath()
+	target, _, _ := s.readAddr(n, n.Args[1], n.Args[2])
+	found := s.routes.Load().find(s.instance, target)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.connects(n, found)
 	}
 }
 

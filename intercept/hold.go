@@ -27,6 +27,7 @@ type hold struct {
 	result     chan<- error // of such a one
 	call       seccomp.Notification
 	cookie     uint64        // of the client's socket
+	tgid       int           // Early: of the client
 	sock       *linux.Socket // nil once it is not needed any more
 	isAnswered bool          // Kept: the call has had its response before the hold ends
 	asked      netip.AddrPort
@@ -37,6 +38,10 @@ type hold struct {
 	began      time.Time
 	cause      string // of the hold
 	untold     bool   // its event is still to come
+	record     *record
+	redo       bool // it began in an earlier process, and its call waits: what holds it is to be done again
+	redone     bool // redo was true
+	restored   bool // it began in an earlier process, and is held already
 
 	src      netip.AddrPort
 	syn      ends
@@ -48,7 +53,12 @@ type hold struct {
 // pass lets a connect go on that was never held.
 func (i *Interceptor) pass(id uint64) {
 	h := i.holds[id]
+	if h.redo || h.restored {
+		i.endHold(id, event.Released, i.serviceAt(h.target.Addr())+" listens", time.Since(h.began))
+		return
+	}
 	delete(i.holds, id)
+	i.countOne(h)
 	switch {
 	case h.source == nil:
 		h.result <- nil
@@ -59,6 +69,7 @@ func (i *Interceptor) pass(id uint64) {
 		i.perform(h)
 	}
 	i.discardOf(h)
+	i.retire(h)
 }
 
 // perform does the connect: the kernel does where the client's own address is
@@ -87,14 +98,60 @@ func (i *Interceptor) discardOf(h *hold) {
 // begin holds a connect in the best way that there is for it.
 func (i *Interceptor) begin(o registry.Hold) {
 	h := i.holds[o.ID]
-	h.server, h.began, h.cause, h.untold = o.Server, time.Now(), o.Cause, true
+	h.server, h.cause = o.Server, o.Cause
+	switch {
+	case h.restored:
+		i.tellHold(o.ID, h)
+		return
+	case h.redo:
+		h.redo = false
+	default:
+		h.began, h.untold = time.Now(), true
+		h.record = i.records.take(h.content(o.ID, 0))
+	}
 	i.place(o.ID, h)
+}
+
+// content is what is written down of a hold.
+func (h *hold) content(id uint64, flags uint32) record {
+	r := record{
+		id: id, call: h.call.ID, pid: h.call.PID, fd: int32(h.call.Args[0]), nr: h.call.Nr, flags: flags, //nolint:gosec // as the kernel takes it
+		began: h.began.UnixNano(), asked: placeOf(h.asked), target: placeOf(h.target), to: placeOf(h.to),
+	}
+	if h.began.IsZero() {
+		r.began = time.Now().UnixNano()
+	}
+	if h.source != nil {
+		r.notify = h.source.number
+		r.setClient(h.source.instance.Name)
+	}
+	if h.sock != nil && h.cookie == 0 {
+		h.cookie, _ = h.sock.Cookie() // 0 is none
+	}
+	r.cookie = h.cookie
+	return r
+}
+
+// retire frees the record of a hold that has ended, as soon as its call is answered.
+func (i *Interceptor) retire(h *hold) {
+	switch r := h.record; {
+	case r.has(performing):
+		i.waning = append(i.waning, r)
+	default:
+		i.records.drop(r)
+	}
+	h.record = nil
+}
+
+func (h *hold) setWay(way event.Way) {
+	h.way = way
+	h.record.setWay(way)
 }
 
 func (i *Interceptor) place(id uint64, h *hold) {
 	switch {
 	case h.source == nil:
-		h.way = event.Early
+		h.setWay(event.Early)
 	case i.early[h.target] != nil && !h.source.instance.gated.Load():
 		i.queueEarly(h)
 	case !i.disabled.Has(linux.Park) && !h.source.space.isOpen():
@@ -104,13 +161,13 @@ func (i *Interceptor) place(id uint64, h *hold) {
 		i.kept[h.call.PID] = id
 		return
 	case i.isParkable(h):
-		h.way = event.Parked
+		h.setWay(event.Parked)
 		h.source.space.awaitSYN(id, h, i.actual(h))
 		i.perform(h)
 	case !h.source.instance.gated.Load() && i.listensFor(h):
 		i.queueEarly(h)
 	default:
-		h.way = event.Kept
+		h.setWay(event.Kept)
 		i.kept[h.call.PID] = id
 		i.keep(id, h)
 	}
@@ -135,12 +192,15 @@ func (i *Interceptor) tellHold(id uint64, h *hold) {
 	e := i.holdEvent(event.HoldBegan, id, h, h.cause)
 	e.Time = h.began
 	i.tell(e)
+	h.record.set(beganTold)
 }
 
 func (i *Interceptor) holdEvent(t event.Type, id uint64, h *hold, cause string) event.Event {
 	e := event.Event{Type: t, Hold: id, Instance: hostName, Service: hostName, Port: h.target.Port(), Way: h.way, Cause: cause}
 	if h.source != nil {
 		e.Instance, e.Service = h.source.instance.Name, h.source.instance.Service
+	} else if h.record != nil && h.record.clientLength > 0 { // of an earlier process
+		e.Instance, e.Service = h.record.clientName(), ""
 	}
 	if n := i.instances[h.server]; n != nil {
 		e.Target = n.Service
@@ -163,43 +223,18 @@ func (i *Interceptor) isParkable(h *hold) bool {
 	return err == nil
 }
 
-// keep leaves the call unanswered.
-func (i *Interceptor) keep(id uint64, h *hold) {
-	if timeout := h.sock.SendTimeout(); h.sock.IsNonblock() {
-		i.warnOnce(h.source.instance.Service, "its non-blocking connects are held by blocking them, as nothing better works here (`upall doctor` says why)")
-	} else if timeout > 0 {
-		time.AfterFunc(timeout, func() {
-			i.post(func() { i.sendTimeout(id) })
-		})
-	}
-	i.discardOf(h)
-}
-
-// sendTimeout ends a kept call as the kernel does after SO_SNDTIMEO: the connect
-// is said to go on (socket(7)).
-func (i *Interceptor) sendTimeout(id uint64) {
-	if h := i.holds[id]; h != nil {
-		h.source.reply(h.call.ID, unix.EINPROGRESS)
-		h.isAnswered = true
-		i.step(registry.Gone{ID: id})
-	}
-}
-
-// replaceKept ends the kept hold of a thread that calls anew: a signal had
-// interrupted it.
-func (i *Interceptor) replaceKept(tid uint32) {
-	if id, ok := i.kept[tid]; ok {
-		i.step(registry.Gone{ID: id})
-	}
-}
-
 // endHold ends a hold, or refuses a connect that was not held.
 func (i *Interceptor) endHold(id uint64, end event.End, cause string, elapsed time.Duration) {
 	h := i.holds[id]
 	if h == nil {
 		return // ended by shutDown, which the registry was not told of
 	}
+	if h.redo {
+		h.redo = false
+		i.place(id, h)
+	}
 	delete(i.holds, id)
+	h.record.setEnd(end, cause)
 	if h.way != "" {
 		i.tellHold(id, h)
 	}
@@ -221,12 +256,32 @@ func (i *Interceptor) endHold(id uint64, end event.End, cause string, elapsed ti
 		h.source.reply(h.call.ID, unix.ECONNREFUSED)
 		i.discardOf(h)
 	}
+	if end == event.Released {
+		i.tellRelease(h)
+	}
+	i.tellEnd(id, h, end, cause, elapsed)
+	i.retire(h)
+	if h.source != nil {
+		i.changed(h.source.instance) // it was held until now
+	}
+}
+
+// tellEnd tells of the end before it is written down that it was told: rather twice
+// than never. A hold's ID tells whoever listens.
+func (i *Interceptor) tellEnd(id uint64, h *hold, end event.End, cause string, elapsed time.Duration) {
+	if h.record.has(endTold) {
+		return
+	}
 	e := i.holdEvent(event.HoldEnded, id, h, cause)
 	e.End, e.Elapsed = end, elapsed
+	if n := i.serverAt(h.target); n != nil && end == event.Released {
+		e.Target = n.Service // of those that share an address, who serves it
+	}
 	if e.Target == "" {
 		e.Target = i.serviceAt(h.target.Addr())
 	}
 	i.tell(e)
+	h.record.set(endTold)
 }
 
 func (i *Interceptor) serviceAt(addr netip.Addr) string {
@@ -234,34 +289,6 @@ func (i *Interceptor) serviceAt(addr netip.Addr) string {
 		return n.Service
 	}
 	return addr.String()
-}
-
-// releaseKept performs a call that was kept. upall connects the socket itself:
-// a client that is told to continue comes when it is scheduled, so many could
-// come at once and find the accept queue full.
-func (i *Interceptor) releaseKept(h *hold) {
-	i.discardOf(h) // of one that was not decided on yet
-	s, actual := h.source, i.actual(h)
-	if int(h.call.Nr) != unix.SYS_CONNECT && actual == h.asked {
-		s.proceed(h.call.ID) // it sends data too
-		return
-	}
-	if h.sock = s.socket(&h.call, (*linux.Socket).IsTCP); h.sock == nil {
-		return // answered there
-	}
-	i.connectFor(h, actual)
-	i.discardOf(h)
-}
-
-// answerKept ends every kept call of an instance.
-func (i *Interceptor) answerKept(name string) {
-	for id, h := range i.holds {
-		if h.source != nil && h.source.instance.Name == name && h.way == event.Kept {
-			h.source.reply(h.call.ID, unix.ECONNREFUSED)
-			h.isAnswered = true
-			i.step(registry.Gone{ID: id})
-		}
-	}
 }
 
 func endError(end event.End, cause string) error {

@@ -2,18 +2,17 @@ package intercept
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"upall/intercept/registry"
 	"upall/intercept/seccomp"
+	"upall/intercept/traffic"
 	"upall/internal/event"
 	"upall/internal/linux"
 )
@@ -56,6 +55,16 @@ type Options struct {
 	Disabled linux.Disabled
 	// HoldTimeout bounds Await.
 	HoldTimeout time.Duration
+	// Keep is where descriptors survive this process. Nil: nothing survives.
+	Keep Keep
+	// Kept is what an earlier process has put there. Open takes over those entries
+	// that are an Interceptor's, and leaves others alone. Then nothing is served
+	// before Resume.
+	Kept []Kept
+	// Ledger is an existing directory, in memory and for the owner alone, for what
+	// must survive and is no descriptor. "": if this process is killed, the next one
+	// asks the kernel who listens.
+	Ledger string
 }
 
 // Interceptor is the interceptor of one project. Make one with Open.
@@ -65,7 +74,11 @@ type Interceptor struct {
 	disabled  linux.Disabled
 	threadFDs bool // PIDFD_THREAD
 	ownNetNS  linux.NetNSID
-	agent     *seccomp.Agent
+	keeper    Keep   // nil: none
+	ledger    ledger // "": none
+	socket    string
+	agent     *seccomp.Agent // nil before Resume
+	meter     *traffic.Meter
 	routes    atomic.Pointer[routes]
 
 	inputs chan func() // to the loop; full: the sender waits, so a client does
@@ -82,13 +95,14 @@ type Interceptor struct {
 	loop // owned by the goroutine run
 }
 
-// Open starts an Interceptor. ctx bounds its life.
+// Open starts an Interceptor, or goes on with that of a process that was killed:
+// see Options.Kept, and Resume. ctx bounds its life.
 func Open(ctx context.Context, o Options) (*Interceptor, error) {
 	if err := linux.HasUserNotification(); err != nil {
 		return nil, fmt.Errorf("seccomp user notification (Linux 5.9) is not usable here: %w", err)
 	}
 	i := &Interceptor{
-		emit: o.Emit, log: o.Logger, disabled: o.Disabled,
+		emit: o.Emit, log: o.Logger, disabled: o.Disabled, keeper: o.Keep, ledger: ledger(o.Ledger), socket: o.Socket,
 		threadFDs: !o.Disabled.Has(linux.PIDFDThread) && linux.HasPIDFDThread(),
 		inputs:    make(chan func(), 256), quit: make(chan struct{}), done: make(chan struct{}),
 		sourceDone: make(chan struct{}, 1),
@@ -102,14 +116,52 @@ func Open(ctx context.Context, o Options) (*Interceptor, error) {
 	}
 	i.ctx, i.cancel = context.WithCancel(ctx)
 	i.routes.Store(newRoutes(hostAddrs()))
-	agent, err := seccomp.ListenAgent(o.Socket, i.attach)
-	if err != nil {
+	i.openMeter()
+	if err := i.openMemory(o.Kept); err != nil {
+		i.meter.Close()
 		return nil, err
 	}
-	i.agent = agent
+	if i.left == nil {
+		if err := i.listen(seccomp.AgentOptions{}); err != nil {
+			i.meter.Close()
+			return nil, errors.Join(err, i.records.close())
+		}
+	}
 	i.registry.Add(registry.Instance{Name: hostName, Service: hostName, HoldTimeout: o.HoldTimeout})
 	go i.run()
 	return i, nil
+}
+
+// openMemory finds what an earlier process has left, and makes what the next one
+// needs.
+func (i *Interceptor) openMemory(kept []Kept) error {
+	if err := i.adopt(kept); err != nil {
+		return err
+	}
+	if i.keeper == nil {
+		return nil
+	}
+	if i.left == nil {
+		if err := i.ledger.clear(); err != nil {
+			return err
+		}
+	}
+	if i.records != nil {
+		return nil
+	}
+	var err error
+	if i.records, err = newRecords(); err != nil {
+		return err
+	}
+	i.put(holdsEntry, nil, i.records.fd.Int())
+	return nil
+}
+
+// listen opens the socket for the hand-overs, or goes on with the one of o.
+func (i *Interceptor) listen(o seccomp.AgentOptions) (err error) {
+	o.Path, o.Attach, o.Keep, o.Logger = i.socket, i.attach, i.keeper, i.log
+	i.agent, err = seccomp.ListenAgent(o)
+	return err
 }
 
 func (i *Interceptor) findOwnNetNS() error {
@@ -127,117 +179,22 @@ func (i *Interceptor) findOwnNetNS() error {
 func (i *Interceptor) Close() error {
 	var err error
 	i.closed.Do(func() {
-		err = i.agent.Close()
+		if i.agent != nil {
+			err = i.agent.Close()
+		}
 		i.cancel()
 		close(i.quit)
 		<-i.done
+		i.meter.Close()
 		i.work.Wait()
+		i.drop(holdsEntry)
+		err = errors.Join(err, i.records.close())
 	})
 	return err
-}
-
-// Add makes an instance known and returns the metadata with which its notifyFDs
-// must be handed over. Its early listeners are open when Add returns. Instances
-// may be added at any time.
-func (i *Interceptor) Add(in Instance) (metadata string) {
-	in.OnHost = in.OnHost || in.Rewrite
-	if in.Metadata == "" {
-		in.Metadata = "upall:" + rand.Text()
-	}
-	i.do(func() {
-		n := &instance{Instance: in}
-		n.gated.Store(len(in.Jobs) > 0)
-		n.probes, n.cancel = context.WithCancel(i.ctx)
-		i.instances[in.Name], i.tokens[in.Metadata] = n, n
-		known := in.Instance
-		if in.Loopback.IsValid() && !in.Rewrite {
-			known.Addrs = append(slices.Clone(in.Addrs), in.Loopback)
-		}
-		i.registry.Add(known)
-		if in.Rewrite {
-			i.start(i.spaces[i.ownNetNS])
-		}
-		i.updateRoutes(func(r *routes) {
-			for _, a := range in.Addrs {
-				r.project[a] = struct{}{}
-			}
-		})
-		i.openEarly(n)
-	})
-	return in.Metadata
-}
-
-// Remove forgets an instance, whose program has ended: those who wait for it are
-// refused, unless another instance that shares its addresses may still come.
-func (i *Interceptor) Remove(name string) {
-	i.do(func() {
-		n := i.instances[name]
-		if n == nil {
-			return
-		}
-		i.answerKept(name)
-		i.forget(n)
-		i.step(registry.Removed{Instance: name})
-		i.closeEarly(n)
-		n.cancel()
-		delete(i.serveProbes, n)
-		delete(i.tokens, n.Metadata)
-		delete(i.instances, name)
-		i.forgetRoutes(n)
-	})
-}
-
-// forget drops what was of the instance's processes.
-func (i *Interceptor) forget(n *instance) {
-	i.dropSources(n)
-	i.dropHoldsOf(n)
-	i.forgetBinds(n)
 }
 
 // Answer ends the holds of the instance's kept calls, so that a signal to it is
 // not delayed by them.
 func (i *Interceptor) Answer(name string) {
 	i.do(func() { i.answerKept(name) })
-}
-
-// attach takes a notifyFD that a shim has handed over.
-func (i *Interceptor) attach(state seccomp.State, fd *seccomp.NotifyFD) error {
-	err := errors.New("the interceptor is closed")
-	ns, id := i.netNSOf(state.PID) // now: the process may be gone later
-	i.do(func() {
-		n := i.tokens[state.Metadata]
-		if n == nil {
-			i.log.Warn("hand-over with unknown metadata: what it is of is not held", "pid", state.PID)
-			n = i.stranger()
-		}
-		err = nil
-		i.runs(n)
-		i.openSource(n, i.enter(ns, id), fd)
-	})
-	if err == nil {
-		return nil
-	}
-	i.log.Warn("hand-over refused", "error", err)
-	if ns != nil {
-		err = errors.Join(err, ns.Close())
-	}
-	return errors.Join(err, fd.Close())
-}
-
-// stranger stands for what is handed over and is not of the plan: without anybody
-// to answer, its calls would fail.
-func (i *Interceptor) stranger() *instance {
-	n := &instance{Instance: Instance{Instance: registry.Instance{Name: "unknown", Service: "unknown", NoHold: true}}}
-	n.probes, n.cancel = context.WithCancel(i.ctx)
-	return n
-}
-
-// dropSources closes those of an instance's sources that have no task left: what
-// runs already in a container that is started again is of its next run.
-func (i *Interceptor) dropSources(n *instance) {
-	for s := range i.sources {
-		if s.instance == n && (n.Rewrite || s.fd.IsDone()) {
-			i.closeSource(s)
-		}
-	}
 }

@@ -26,35 +26,61 @@ func (s *source) listen(n *seccomp.Notification) {
 	}
 	errno := linux.Errno(sock.Listen(int(int32(n.Args[1]))), 0)
 	local, err := sock.LocalAddr()
-	s.reply(n.ID, errno)
 	if errno != 0 || err != nil {
+		s.reply(n.ID, errno)
 		return
 	}
 	v6Only := local.Addr() == netip.IPv6Unspecified() && sock.IsV6Only()
-	s.noteLoopback(local, v6Only)
-	s.listens(n, s.logical(local), v6Only)
+	s.instance.noteLoopback(s.loopbacks, local, v6Only)
+	l := s.noteListener(n, sock, s.logical(s.instance, local), v6Only)
+	s.reply(n.ID, 0)
+	s.listens(s.instance, l)
+}
+
+// noteListener writes a listener down before its program knows of it.
+func (s *source) noteListener(n *seccomp.Notification, sock *linux.Socket, at netip.AddrPort, v6Only bool) listening {
+	l := listening{At: at, V6Only: v6Only}
+	var err error
+	l.Inode, err = sock.Inode()
+	s.logIf("find the inode of a listener", err)
+	s.instance.notePrograms(&l, linux.ProgramNames(int(n.PID)))
+	s.instance.noteListening(l)
+	s.record(s.instance)
+	return l
+}
+
+// notePrograms remembers by which names the program is known that listens, if there
+// is a serve probe for it.
+func (n *instance) notePrograms(l *listening, names []string) {
+	if _, l.Probe = serve.For(names...); l.Probe {
+		n.programs = names
+	}
+}
+
+func (n *instance) noteListening(l listening) {
+	n.listens = append(slices.DeleteFunc(n.listens, func(old listening) bool { return old.At == l.At && old.V6Only == l.V6Only }), l)
 }
 
 // noteLoopback remembers where on the instance's loopback it listens.
-func (s *source) noteLoopback(local netip.AddrPort, v6Only bool) {
-	if !s.instance.Loopback.IsValid() || (!local.Addr().IsLoopback() && !local.Addr().IsUnspecified()) {
+func (n *instance) noteLoopback(loopbacks map[netip.AddrPort]netip.AddrPort, local netip.AddrPort, v6Only bool) {
+	if !n.Loopback.IsValid() || (!local.Addr().IsLoopback() && !local.Addr().IsUnspecified()) {
 		return
 	}
 	if local.Addr() == netip.IPv6Unspecified() && !v6Only {
 		local = netip.AddrPortFrom(netip.IPv4Unspecified(), local.Port())
 	}
-	s.loopbacks[netip.AddrPortFrom(s.instance.Loopback, local.Port())] = specified(local)
+	loopbacks[netip.AddrPortFrom(n.Loopback, local.Port())] = specified(local)
 }
 
 // logical is the endpoint that a listener on local stands for.
-func (s *source) logical(local netip.AddrPort) netip.AddrPort {
-	if !s.instance.Rewrite {
-		if local.Addr().IsLoopback() && s.instance.Loopback.IsValid() {
-			return netip.AddrPortFrom(s.instance.Loopback, local.Port())
+func (i *Interceptor) logical(n *instance, local netip.AddrPort) netip.AddrPort {
+	if !n.Rewrite {
+		if local.Addr().IsLoopback() && n.Loopback.IsValid() {
+			return netip.AddrPortFrom(n.Loopback, local.Port())
 		}
 		return local
 	}
-	for at, actual := range s.remapped {
+	for at, actual := range i.remapped {
 		if actual == local {
 			return at
 		}
@@ -63,20 +89,19 @@ func (s *source) logical(local netip.AddrPort) netip.AddrPort {
 }
 
 // listens tells of a listener.
-func (s *source) listens(n *seccomp.Notification, at netip.AddrPort, v6Only bool) {
-	i := s.instance
-	if s.instances[i.Name] != i {
+func (i *Interceptor) listens(n *instance, l listening) {
+	if i.instances[n.Name] != n {
 		return // a stranger's
 	}
-	if listening := (toldPort{i, at.Port()}); !s.told[listening] { // not again for IPv6
-		s.told[listening] = true
-		s.tell(event.Event{Type: event.Listening, Instance: i.Name, Port: at.Port()})
+	if t := (toldPort{n, l.At.Port()}); !i.told[t] { // not again for IPv6
+		i.told[t] = true
+		i.tell(event.Event{Type: event.Listening, Instance: n.Name, Port: l.At.Port()})
 	}
-	probe, ok := serve.For(linux.ProgramNames(int(n.PID))...)
-	if ok {
-		s.serveProbes[i] = probe
+	if l.Probe {
+		i.serveProbes[n], _ = serve.For(n.programs...)
 	}
-	s.step(registry.Listened{Instance: i.Name, At: at, Probe: ok, V6Only: v6Only})
+	i.step(registry.Listened{Instance: n.Name, At: l.At, Probe: l.Probe, V6Only: l.V6Only})
+	i.changed(n)
 }
 
 // probe waits until the listener serves, asking from within its own network
@@ -125,10 +150,6 @@ func (i *Interceptor) instanceAt(addr netip.Addr) (first *instance) {
 		}
 	}
 	return first
-}
-
-func (n *instance) has(addr netip.Addr) bool {
-	return slices.Contains(n.Addrs, addr) || n.Loopback == addr
 }
 
 // spaceAt returns the space that the address is in, nil if none is known.

@@ -22,17 +22,23 @@ type loop struct {
 	warned    map[string]bool
 
 	// Connects. A hold is here from its question to the registry until its end.
-	holds  map[uint64]*hold
-	lastID uint64
-	kept   map[uint32]uint64           // thread -> its kept hold
-	drains map[netip.AddrPort]struct{} // serve, and have waiters
-	late   map[lateness][]uint32       // packets of SYNs that come after their release
-	spaces map[linux.NetNSID]*space    // of upall itself always, and of sources
+	holds   map[uint64]*hold
+	lastID  uint64
+	records *records                    // nil: holds end with this process
+	waning  []*record                   // of holds that have ended, whose calls are being answered
+	kept    map[uint32]uint64           // thread -> its kept hold
+	drains  map[netip.AddrPort]struct{} // serve, and have waiters
+	tallies map[*source][]*tally        // what counts connects that pass
+	passed  []Connects                  // counted, and not asked for yet
+	named   map[netip.AddrPort]string   // services, of endpoints that traffic goes to
+	late    map[lateness][]uint32       // packets of SYNs that come after their release
+	spaces  map[linux.NetNSID]*space    // of upall itself always, and of sources
 
 	// Listeners, by where they are in the project's terms.
 	early       map[netip.AddrPort]*earlyListener
 	bound       map[uint64]netip.AddrPort // socket cookie -> where its bind was promised
 	takers      map[uint64][]taker        // socket cookie -> who has the early listener instead
+	cleared     map[uint64]*instance      // socket cookie -> whose socket had IPV6_V6ONLY, which upall has cleared
 	places      map[netip.AddrPort]bool   // what instances have bound; whether for IPv6 alone
 	remapped    map[netip.AddrPort]netip.AddrPort
 	loopbacks   map[netip.AddrPort]netip.AddrPort // endpoint of a loopback -> where on it
@@ -40,19 +46,30 @@ type loop struct {
 	serveProbes map[*instance]serve.Probe
 	udpBound    map[netip.AddrPort]bool
 	udpWaiters  map[netip.AddrPort][]chan struct{}
+
+	// What is to survive this process.
+	left      *left // of the process before, until Resume
+	lastEntry uint64
+	stale     map[*instance]struct{} // their pages are to be written
 }
 
 // instance is an Instance and what goes on with it.
 type instance struct {
 	Instance
-	gated  atomic.Bool // its connects must ask the registry
-	cancel func()      // of its serve probes
+	view   atomic.Pointer[Instance] // the same, for sources
+	gated  atomic.Bool              // its connects must ask the registry
+	cancel func()                   // of its serve probes
 	probes context.Context
 	space  *space // of its newest source
 	isOver bool   // ended for good, and not started since
 
 	isRunning bool
 	isAwaited bool // started, and its hand-over has not come
+	listens   []listening
+	programs  []string                    // that listened last
+	connected map[netip.AddrPort]struct{} // told with Connected in this run
+	diagnosed map[diagnosis]bool          // told in this run
+	local     []local                     // of this run
 }
 
 type toldPort struct {
@@ -73,8 +90,12 @@ func newLoop() loop {
 		early:       map[netip.AddrPort]*earlyListener{},
 		bound:       map[uint64]netip.AddrPort{},
 		takers:      map[uint64][]taker{},
+		cleared:     map[uint64]*instance{},
+		stale:       map[*instance]struct{}{},
 		places:      map[netip.AddrPort]bool{},
 		remapped:    map[netip.AddrPort]netip.AddrPort{},
+		tallies:     map[*source][]*tally{},
+		named:       map[netip.AddrPort]string{},
 		late:        map[lateness][]uint32{},
 		spaces:      map[linux.NetNSID]*space{},
 		loopbacks:   map[netip.AddrPort]netip.AddrPort{},
@@ -119,6 +140,9 @@ func (i *Interceptor) run() {
 	check := time.NewTicker(checkInterval)
 	defer check.Stop()
 	for {
+		if len(i.inputs) == 0 {
+			i.save()
+		}
 		var pace <-chan time.Time
 		if len(i.drains) > 0 || len(i.late) > 0 {
 			pace = time.After(paceInterval)
@@ -135,8 +159,11 @@ func (i *Interceptor) run() {
 		case <-due:
 			i.step(registry.Tick{})
 		case <-check.C:
+			i.save()
 			i.findGone()
 			i.closeDone()
+			i.diagnoseHolds()
+			i.diagnoseLocals()
 		case <-i.sourceDone:
 			i.closeDone()
 		case <-i.quit:
@@ -154,13 +181,16 @@ func (i *Interceptor) shutDown() {
 		i.closeSource(s)
 	}
 	i.runPosted()
+	if i.left != nil {
+		i.logIf("close what an earlier process has left", i.left.close())
+	}
 	for _, n := range i.instances {
 		i.closeEarly(n)
 		n.cancel()
 	}
 	for _, s := range i.spaces {
 		i.release(s)
-		i.logIf("close a space", s.close())
+		i.closeSpace(s)
 	}
 }
 
@@ -179,6 +209,11 @@ func (i *Interceptor) runPosted() {
 // step feeds the registry and carries its outputs out.
 func (i *Interceptor) step(in registry.Input) {
 	outputs := i.registry.Step(time.Now(), in)
+	i.routeListeners(in)
+	i.carryOutAll(outputs)
+}
+
+func (i *Interceptor) carryOutAll(outputs []registry.Output) {
 	var changed []registry.Output
 	drains := false
 	for _, o := range outputs {
@@ -207,9 +242,9 @@ func (i *Interceptor) carryOut(o registry.Output) {
 	case registry.Release:
 		i.endHold(o.ID, event.Released, o.Cause, o.Elapsed)
 	case registry.Refuse:
-		i.endHold(o.ID, event.Refused, o.Cause, o.Elapsed)
+		i.deny(o.ID, event.Refused, o.Cause, o.Elapsed)
 	case registry.Expire:
-		i.endHold(o.ID, event.Expired, o.Cause, o.Elapsed)
+		i.deny(o.ID, event.Expired, o.Cause, o.Elapsed)
 	case registry.Canceled:
 		i.endHold(o.ID, event.Canceled, "the client went away", o.Elapsed)
 	case registry.Probe:
@@ -217,18 +252,18 @@ func (i *Interceptor) carryOut(o registry.Output) {
 	case registry.Drain:
 		i.drains[o.At] = struct{}{}
 	case registry.Ready:
-		i.tell(event.Event{Type: event.Ready, Instance: o.Instance, Elapsed: o.Elapsed})
+		i.changed(i.instances[o.Instance])
+		i.tell(event.Event{Type: event.Serving, Instance: o.Instance, Elapsed: o.Elapsed})
 	case registry.Settled:
 		i.closeEarly(i.instances[o.Instance])
 	case registry.Gate:
 		if n := i.instances[o.Instance]; n != nil {
 			n.gated.Store(!o.Open)
 		}
+	case registry.Warn:
+		i.warnOf(o)
 	case registry.Cycle:
-		i.tell(event.Event{
-			Type: event.CycleFound, Members: o.Members,
-			Message: "each connects before it listens; the hold timeout ends it",
-		})
+		i.tell(event.Event{Type: event.CycleFound, Members: o.Members, Message: cycleMessage(o)})
 	}
 }
 
@@ -245,6 +280,11 @@ func (i *Interceptor) tell(e event.Event) {
 func (i *Interceptor) warnOnce(service, message string) {
 	if key := service + ": " + message; !i.warned[key] {
 		i.warned[key] = true
+		for _, n := range i.instances {
+			if n.Service == service {
+				i.changed(n)
+			}
+		}
 		i.tell(event.Event{Type: event.Warning, Service: service, Message: message})
 	}
 }

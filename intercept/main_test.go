@@ -28,6 +28,9 @@ var own6 = netip.MustParseAddr("fd99::1")
 // TestMain runs the tests in a network namespace of their own, where no other
 // upall parks connects and nobody else's are counted.
 func TestMain(m *testing.M) {
+	if code, is := runLife(); is {
+		os.Exit(code)
+	}
 	if os.Getenv(insideVariable) != "" {
 		os.Exit(runTests(m))
 	}

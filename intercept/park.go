@@ -16,8 +16,9 @@ import (
 type ends struct{ src, dst netip.AddrPort }
 
 type awaited struct {
-	id uint64
-	h  *hold
+	id    uint64
+	h     *hold
+	since time.Time
 }
 
 // socketPatience is how long the duplicate of a parked client's socket may stay
@@ -47,7 +48,7 @@ func ParkingPermitted(disabled linux.Disabled) error {
 }
 
 func (s *space) awaitSYN(id uint64, h *hold, to netip.AddrPort) {
-	s.awaiting[to] = append(s.awaiting[to], awaited{id, h})
+	s.awaiting[to] = append(s.awaiting[to], awaited{id, h, time.Now()})
 }
 
 // take finds the hold that a SYN from src is of. A socket that does not tell its
@@ -100,11 +101,18 @@ func (i *Interceptor) arrived(s *space, p park.Packet) {
 	}
 	at := ends{p.Src, p.Dst}
 	if h := s.parked[at]; h != nil {
-		h.packet = p.ID
+		h.packet, h.arrived = p.ID, true
+		if h.overtake != "" {
+			i.judge(h, h.overtake)
+		}
 		return
 	}
 	h := s.take(p.Src, p.Dst)
 	if h == nil {
+		if _, is := s.refused[at]; is { // the kernel has dropped its packet too, so it was not told
+			i.refuse(s, at, p.ID)
+			return
+		}
 		if i.instanceAt(p.Dst.Addr()) != nil {
 			of := lateness{s, p.Dst}
 			i.late[of] = append(i.late[of], p.ID)
@@ -115,7 +123,9 @@ func (i *Interceptor) arrived(s *space, p park.Packet) {
 		return
 	}
 	i.discardOf(h)
+	delete(s.refused, at)
 	h.packet, h.syn, h.arrived = p.ID, at, true
+	h.record.setSYN(at)
 	if h.overtake != "" {
 		i.judge(h, h.overtake)
 		return
@@ -134,11 +144,14 @@ func (i *Interceptor) refused(s *space, p park.Packet) {
 	case !s.isOpen():
 		s.refusals = append(s.refusals, p)
 		return
+	case s.isRefusing(ends{p.Dst, p.Src}):
+		i.verdict(s.parker.Accept, p.ID)
+		return
 	}
 	verdict := s.parker.Accept
 	if client := i.clientIn(s); client != nil {
 		from := p.Src
-		if from.Addr().IsLoopback() && client.Loopback.IsValid() {
+		if from.Addr().IsLoopback() && from.Addr() != engineDNS && client.Loopback.IsValid() {
 			from = netip.AddrPortFrom(client.Loopback, from.Port())
 		}
 		if !i.hasListener(from) { // the answer may be older than one that is there now
@@ -149,6 +162,25 @@ func (i *Interceptor) refused(s *space, p park.Packet) {
 		}
 	}
 	i.verdict(verdict, p.ID)
+}
+
+// How long after a refusal its own answer may come to the space, and a SYN that
+// was not refused, for the kernel had dropped it, may come again.
+const (
+	answerLimit = time.Second
+	againLimit  = 2 * time.Minute
+)
+
+// refuse has a client hear that it is refused.
+func (i *Interceptor) refuse(s *space, syn ends, packet uint32) {
+	s.refused[syn] = time.Now()
+	i.verdict(s.parker.Refuse, packet)
+}
+
+// isRefusing tells whether an answer is that of our own refusal.
+func (s *space) isRefusing(syn ends) bool {
+	since, is := s.refused[syn]
+	return is && time.Since(since) < answerLimit
 }
 
 // hasListener asks the kernel of the target.
@@ -205,7 +237,7 @@ func (i *Interceptor) judge(h *hold, end event.End) {
 	case event.Released:
 		i.verdict(s.parker.Accept, h.packet)
 	case event.Refused, event.Expired:
-		i.verdict(s.parker.Refuse, h.packet)
+		i.refuse(s, h.syn, h.packet)
 	default:
 		i.verdict(s.parker.Drop, h.packet)
 	}
@@ -217,74 +249,4 @@ func (i *Interceptor) endParked(h *hold, end event.End) {
 		return
 	}
 	i.judge(h, end)
-}
-
-// goneParked returns the parked holds whose sockets are not connecting any more:
-// closed, or timed out by themselves.
-func (i *Interceptor) goneParked() (gone []uint64) {
-	alive := map[*space]map[ends]bool{}
-	for _, s := range i.spaces {
-		if connecting, ok := i.connecting(s); ok {
-			alive[s] = connecting
-		}
-	}
-	for id, h := range i.holds {
-		if h.way != event.Parked || h.syn.src.Port() == 0 {
-			continue
-		}
-		if connecting, known := alive[h.source.space]; known && !connecting[h.syn] {
-			gone = append(gone, id)
-		}
-	}
-	return gone
-}
-
-// connecting returns the connects that are under way where any is parked.
-func (i *Interceptor) connecting(s *space) (alive map[ends]bool, ok bool) {
-	if len(s.parked) == 0 && len(s.awaiting) == 0 {
-		return nil, false
-	}
-	diag, err := s.dial()
-	if err != nil {
-		return nil, false
-	}
-	sockets, err := diag.Connecting()
-	if err != nil {
-		i.log.Warn("look for parked clients", "error", err)
-		return nil, false
-	}
-	alive = make(map[ends]bool, len(sockets))
-	for _, c := range sockets {
-		alive[ends{c.Local, c.Remote}] = true
-	}
-	return alive, true
-}
-
-// forgetSockets closes the duplicates whose SYN is late, and forgets holds that
-// have ended: their SYN will be let go as one that was never held. It returns
-// the holds whose connects have failed in the kernel before any SYN.
-func (s *space) forgetSockets(i *Interceptor) (gone []uint64) {
-	for dst, as := range s.awaiting {
-		rest := as[:0]
-		for _, a := range as {
-			if a.h.sock != nil && time.Since(a.h.began) > socketPatience {
-				if !a.h.sock.IsConnecting() {
-					gone = append(gone, a.id)
-				}
-				a.h.src = a.h.from()
-				a.h.syn = ends{a.h.src, dst}
-				i.discardOf(a.h)
-			}
-			if a.h.overtake == "" {
-				rest = append(rest, a)
-			} else {
-				i.discardOf(a.h)
-			}
-		}
-		clear(as[len(rest):])
-		if s.awaiting[dst] = rest; len(rest) == 0 {
-			delete(s.awaiting, dst)
-		}
-	}
-	return gone
 }

@@ -1,9 +1,6 @@
 package intercept
 
-import (
-	"maps"
-	"net/netip"
-)
+import "net/netip"
 
 // Publish tells that a connect on the host to at reaches target, of a container.
 // An unspecified address stands for all of the host, loopback included. The
@@ -33,7 +30,7 @@ func publishedKey(at netip.AddrPort) netip.AddrPort {
 }
 
 // publishedAt tells what an instance on the host reaches at an address of it.
-func (r *routes) publishedAt(n *instance, addr netip.AddrPort) (target netip.AddrPort, is bool) {
+func (r *routes) publishedAt(n *Instance, addr netip.AddrPort) (target netip.AddrPort, is bool) {
 	if !n.OnHost {
 		return addr, false
 	}
@@ -42,17 +39,4 @@ func (r *routes) publishedAt(n *instance, addr netip.AddrPort) (target netip.Add
 	}
 	target, is = r.published[netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port())]
 	return target, is
-}
-
-// forgetRoutes drops what leads to a removed instance, unless others share its
-// addresses.
-func (i *Interceptor) forgetRoutes(n *instance) {
-	isGone := func(a netip.Addr) bool {
-		return n.has(a) && i.instanceAt(a) == nil
-	}
-	maps.DeleteFunc(i.loopbacks, func(at, _ netip.AddrPort) bool { return isGone(at.Addr()) })
-	i.updateRoutes(func(r *routes) {
-		maps.DeleteFunc(r.project, func(a netip.Addr, _ struct{}) bool { return isGone(a) })
-		maps.DeleteFunc(r.published, func(_, target netip.AddrPort) bool { return isGone(target.Addr()) })
-	})
 }

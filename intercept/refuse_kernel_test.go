@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"upall/intercept/registry"
 	"upall/internal/event"
 )
 
@@ -32,6 +33,43 @@ func TestKernelHoldTimeout(t *testing.T) {
 		l.wantRefused(client, fd, called)
 		l.waitEnds(1, event.Expired)
 	})
+}
+
+// TestKernelRefusedInContainer: who is refused though its server is there, or may
+// still come, is told so, and does not try again behind our back.
+func TestKernelRefusedInContainer(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		failing bool // the job: else the server does not come in time
+		want    event.End
+	}{
+		{"by a job that fails", true, event.Refused},
+		{"by the hold timeout", false, event.Expired},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t, parked())
+			forClient, forServer := joined(t)
+			server := l.container("server", forServer, serverAt, l.serves)
+			job := l.add("job").start()
+			client := l.container("client", forClient, clientAt, func(in *Instance) {
+				in.HoldTimeout = 300 * time.Millisecond
+				if test.failing {
+					in.Requires = []registry.Requirement{{Service: "job", Condition: registry.ServiceCompleted, Required: true}}
+				}
+			}).start()
+			if test.failing {
+				server.start().listener("0.0.0.0", port)
+			}
+			called := client.begin("-", "connect %d %s", client.tcp(), server.at(port))
+			l.waitHolds(1)
+			l.waitParked(1)
+			if test.failing {
+				job.end(1)
+			}
+			client.want(called, "ECONNREFUSED")
+			l.waitEnds(1, test.want)
+		})
+	}
 }
 
 // TestKernelShorterTimeout: the one who came later and waits less is refused, and

@@ -17,13 +17,15 @@ type routes struct {
 	// open maps what serves, and is waited for by nobody, to where it really
 	// listens.
 	open      map[netip.AddrPort]netip.AddrPort
+	listens   map[netip.AddrPort]struct{}       // open or not
 	published map[netip.AddrPort]netip.AddrPort // see Publish
 }
 
 func newRoutes(host map[netip.Addr]struct{}) *routes {
 	return &routes{
 		host: host, project: map[netip.Addr]struct{}{},
-		open: map[netip.AddrPort]netip.AddrPort{}, published: map[netip.AddrPort]netip.AddrPort{},
+		open: map[netip.AddrPort]netip.AddrPort{}, listens: map[netip.AddrPort]struct{}{},
+		published: map[netip.AddrPort]netip.AddrPort{},
 	}
 }
 
@@ -45,7 +47,10 @@ func hostAddrs() map[netip.Addr]struct{} {
 
 func (i *Interceptor) updateRoutes(change func(*routes)) {
 	old := i.routes.Load()
-	r := &routes{host: old.host, project: maps.Clone(old.project), open: maps.Clone(old.open), published: maps.Clone(old.published)}
+	r := &routes{
+		host: old.host, project: maps.Clone(old.project),
+		open: maps.Clone(old.open), listens: maps.Clone(old.listens), published: maps.Clone(old.published),
+	}
 	change(r)
 	i.routes.Store(r)
 }
@@ -54,11 +59,33 @@ func (i *Interceptor) applyRoutes(r *routes, changes []registry.Output) {
 	for _, c := range changes {
 		switch c := c.(type) {
 		case registry.Open:
-			r.open[c.At] = i.real(c.At)
+			r.open[c.At], r.listens[c.At] = i.real(c.At), struct{}{}
+			i.know(c.At)
 			delete(i.drains, c.At)
 		case registry.Shut:
 			delete(r.open, c.At)
 		}
+	}
+}
+
+// routeListeners notes in the routes who listens where, after an input that may
+// have changed it.
+func (i *Interceptor) routeListeners(in registry.Input) {
+	switch in := in.(type) {
+	case registry.Listened:
+		n := i.instances[in.Instance]
+		i.updateRoutes(func(r *routes) {
+			for _, a := range append(slices.Clone(n.Addrs), n.Loopback) {
+				if at := netip.AddrPortFrom(a, in.At.Port()); i.registry.Listens(at) {
+					r.listens[at] = struct{}{}
+					i.know(at)
+				}
+			}
+		})
+	case registry.Started, registry.Ended, registry.Unlistened, registry.Removed:
+		i.updateRoutes(func(r *routes) {
+			maps.DeleteFunc(r.listens, func(at netip.AddrPort, _ struct{}) bool { return !i.registry.Listens(at) })
+		})
 	}
 }
 
@@ -84,15 +111,17 @@ type route struct {
 	// is where it goes.
 	to      netip.AddrPort
 	passes  bool // without asking: continue
+	isOpen  bool // and target is of the project
 	isLocal bool // within the instance's own network namespace
 }
 
 // find tells how the instance's connect to addr goes on. addr is not
 // IPv4-mapped.
-func (r *routes) find(n *instance, addr netip.AddrPort) route {
+func (r *routes) find(of *instance, addr netip.AddrPort) route {
+	n := of.view.Load()
 	_, ofProject := r.project[addr.Addr()]
 	if !ofProject || (n.OnHost && !addr.Addr().IsLoopback()) {
-		found, is := r.here(n, addr)
+		found, is := r.here(of, n, addr)
 		if is || !ofProject {
 			return found
 		}
@@ -101,7 +130,8 @@ func (r *routes) find(n *instance, addr netip.AddrPort) route {
 	if !open {
 		return route{target: addr, passes: addr.Port() == 0} // nobody can listen on port 0
 	}
-	return route{target: addr, passes: actual == addr && !n.gated.Load()}
+	passes := actual == addr && !of.gated.Load()
+	return route{target: addr, passes: passes, isOpen: passes}
 }
 
 // engineDNS is the name server of an engine, which answers there through NAT: no
@@ -110,7 +140,7 @@ var engineDNS = netip.AddrFrom4([4]byte{127, 0, 0, 11})
 
 // here tells what a connect to localhost, or on the host to another address of
 // it, means, if anything of the project.
-func (r *routes) here(n *instance, addr netip.AddrPort) (found route, is bool) {
+func (r *routes) here(of *instance, n *Instance, addr netip.AddrPort) (found route, is bool) {
 	passes := route{target: addr, passes: true}
 	if n.Rewrite {
 		if own, is := r.loopback(n, addr); is {
@@ -126,12 +156,12 @@ func (r *routes) here(n *instance, addr netip.AddrPort) (found route, is bool) {
 	own := netip.AddrPortFrom(n.Loopback, addr.Port())
 	shares := isLoopback && n.Loopback.IsValid() && !n.Rewrite
 	if target, is := r.publishedAt(n, addr); is && (!shares || !r.isOwn(n, own)) {
-		return r.asGiven(n, target, addr), true
+		return r.asGiven(of, target, addr), true
 	}
 	if !shares {
 		return passes, false
 	}
-	found = r.asGiven(n, own, addr)
+	found = r.asGiven(of, own, addr)
 	found.isLocal = true
 	return found, true
 }
@@ -151,20 +181,21 @@ func specified(addr netip.AddrPort) netip.AddrPort {
 // asGiven is the route to what the client reaches at the address that it gives.
 func (r *routes) asGiven(n *instance, target, to netip.AddrPort) route {
 	_, open := r.open[target]
-	return route{target: target, to: to, passes: to.Port() == 0 || (open && !n.gated.Load())}
+	open = open && !n.gated.Load()
+	return route{target: target, to: to, passes: to.Port() == 0 || open, isOpen: open}
 }
 
 // isOwn tells whether the endpoint of the instance's loopback is one that the
 // instance or who shares it listens on, or that it has declared.
-func (r *routes) isOwn(n *instance, own netip.AddrPort) bool {
-	_, open := r.open[own]
-	return open || slices.Contains(n.Ports, own.Port())
+func (r *routes) isOwn(n *Instance, own netip.AddrPort) bool {
+	_, listens := r.listens[own]
+	return listens || slices.Contains(n.Ports, own.Port())
 }
 
 // loopback tells which endpoint of the instance itself a connect to localhost,
 // or to another address of the host, means, if any: one that it listens on or
 // has declared.
-func (r *routes) loopback(n *instance, addr netip.AddrPort) (own netip.AddrPort, is bool) {
+func (r *routes) loopback(n *Instance, addr netip.AddrPort) (own netip.AddrPort, is bool) {
 	if _, ofHost := r.host[addr.Addr()]; !ofHost && !addr.Addr().IsLoopback() {
 		return addr, false
 	}

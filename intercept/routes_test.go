@@ -22,12 +22,16 @@ func TestFind(t *testing.T) {
 		"pod":       {Instance: Instance{Loopback: lo, Instance: registry.Instance{Addrs: addrs("10.0.0.1")}}},
 		"container": {Instance: Instance{Instance: registry.Instance{Addrs: addrs("10.0.0.2")}}},
 	}
+	for _, n := range instances {
+		n.view.Store(&n.Instance)
+	}
 	r := newRoutes(map[netip.Addr]struct{}{netip.MustParseAddr("192.0.2.1"): {}})
 	for _, a := range addrs("127.77.0.1", "10.0.0.1", "10.0.0.2") {
 		r.project[a] = struct{}{}
 	}
 	at := netip.MustParseAddrPort
 	r.open[at("[::1%pod]:9000")] = at("127.0.0.1:9000")
+	r.listens[at("[::1%pod]:9000")] = struct{}{}
 	r.open[at("10.0.0.2:5432")] = at("10.0.0.2:5432")
 	for published, target := range map[string]string{
 		"0.0.0.0:80": "10.0.0.2:80", "0.0.0.0:9000": "10.0.0.2:9000", "0.0.0.0:81": "10.0.0.2:8081",

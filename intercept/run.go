@@ -18,6 +18,7 @@ func (i *Interceptor) Started(name string) {
 		if n := i.instances[name]; n != nil {
 			n.isAwaited = true
 			i.begins(n)
+			i.save()
 		}
 	})
 }
@@ -36,8 +37,10 @@ func (i *Interceptor) Began(name string) {
 // a run, unless others run already, as where a session joins (docker exec).
 func (i *Interceptor) runs(n *instance) {
 	switch {
+	case n.Rewrite: // its start has been told; this may be a healthcheck, and late
 	case n.isAwaited:
 		n.isAwaited = false
+		i.changed(n)
 	case !i.hasTasks(n):
 		i.begins(n)
 	}
@@ -49,7 +52,11 @@ func (i *Interceptor) begins(n *instance) {
 		i.openEarly(n)
 	}
 	n.isRunning = true
+	clear(n.connected)
+	clear(n.diagnosed)
+	n.local = nil
 	i.step(registry.Started{Instance: n.Name})
+	i.changed(n)
 }
 
 // Ended tells that the instance's program, and all that descended from it, has
@@ -61,12 +68,17 @@ func (i *Interceptor) Ended(name string, code int, final bool) {
 		if n == nil || (!n.Rewrite && i.hasTasks(n)) {
 			return
 		}
+		if code != 0 {
+			i.diagnoseLocal(n, 0) // it may have ended for that
+		}
 		n.cancel()
 		n.probes, n.cancel = context.WithCancel(i.ctx)
 		i.forget(n)
 		n.isRunning, n.isAwaited = false, false
 		i.step(registry.Ended{Instance: name, Code: code, Final: final})
-		if n.isOver = final; !final {
+		n.isOver = final
+		i.record(n)
+		if !final {
 			i.openEarly(n)
 		} else {
 			i.closeEarly(n)
@@ -91,4 +103,5 @@ func (i *Interceptor) lapse(n *instance) {
 	}
 	n.isRunning = false
 	i.step(registry.Ended{Instance: n.Name})
+	i.record(n)
 }

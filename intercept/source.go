@@ -1,7 +1,6 @@
 package intercept
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"runtime"
@@ -28,19 +27,34 @@ type source struct {
 	ended    chan struct{}  // closed when it has
 	waits    sync.WaitGroup // connects that upall waits for
 	rate     rate
+	number   uint64 // of its entry, 0: it has none
+	info     notifyData
+	seen     map[netip.AddrPort]*tally     // its connects that pass, see connects
+	outside  int                           // how many of them are to what is not of the project
+	isMain   bool                          // of the instance's program, not of what joins it
+	local    map[uint16]bool               // ports of the loopback that it has connected to
+	cookies  *linux.Cookies                // of what shares its addresses
+	redo     map[uint64]*record            // nil but while calls of an earlier process are decided on: their records
 	sockaddr [linux.SizeofSockaddrIn6]byte // of the caller
 }
 
-func (i *Interceptor) openSource(n *instance, sp *space, fd *seccomp.NotifyFD) {
+func (i *Interceptor) newSource(n *instance, sp *space, fd *seccomp.NotifyFD) *source {
 	s := &source{
-		Interceptor: i, instance: n, space: sp, fd: fd,
+		Interceptor: i, instance: n, space: sp, fd: fd, seen: map[netip.AddrPort]*tally{}, local: map[uint16]bool{},
 		tid: make(chan int, 1), stop: make(chan struct{}), ended: make(chan struct{}),
+		cookies: linux.NewCookies(i.threadFDs),
 	}
+	i.count(s)
 	s.rate.enabled = !i.disabled.Has(linux.SyncWakeUp)
+	return s
+}
+
+// openSource has a new source receive.
+func (i *Interceptor) openSource(s *source) {
 	i.sources[s] = struct{}{}
-	n.space = sp
-	if !n.NoHold {
-		i.start(sp)
+	s.instance.space = s.space
+	if !s.instance.NoHold {
+		i.start(s.space)
 	}
 	go s.receive()
 }
@@ -63,6 +77,11 @@ func (i *Interceptor) closeSource(s *source) {
 		}
 	}
 	s.waits.Wait()
+	i.logIf("forget a thread", s.cookies.Close())
+	i.takeTallies(s)
+	if s.number != 0 {
+		i.drop(s.entry())
+	}
 	i.logIf("close a source", s.fd.Close())
 	i.leave(s.space)
 }
@@ -138,7 +157,9 @@ func (s *source) handle(n *seccomp.Notification) {
 		return
 	}
 	found := s.routes.Load().find(s.instance, target)
-	if found.passes {
+	if found.passes && (s.redo == nil || s.redo[n.ID] == nil) {
+		s.connects(n, found)
+		s.claim(n, target, found)
 		s.proceed(n.ID)
 		return
 	}
@@ -148,12 +169,14 @@ func (s *source) handle(n *seccomp.Notification) {
 // ask has the loop decide on a connect. It is apart from handle so that the copy
 // of the call is made only here: the fast path allocates nothing.
 func (s *source) ask(call seccomp.Notification, target netip.AddrPort, family int, found route) {
+	begun := s.redo[call.ID] != nil // by an earlier process
 	sock := s.socket(&call, func(sock *linux.Socket) bool {
-		return sock.IsTCP() && sock.Family == family && sock.IsUnconnected()
+		return sock.IsTCP() && sock.Family == family && (begun || sock.IsUnconnected())
 	})
 	if sock == nil {
 		return
 	}
+	s.claimHeld(sock, target, found)
 	s.handOver(call.ID, func() { s.connect(&call, sock, target, found) })
 }
 
@@ -174,7 +197,7 @@ func (s *source) reply(id uint64, errno unix.Errno) {
 // handOver runs f in the loop. If our own code fails there, the call goes on
 // as without upall: an application must not break for it.
 func (s *source) handOver(id uint64, f func()) {
-	s.post(func() {
+	guarded := func() {
 		defer func() {
 			if p := recover(); p != nil {
 				s.log.Error("a decision failed", "instance", s.instance.Name, "panic", p)
@@ -183,7 +206,12 @@ func (s *source) handOver(id uint64, f func()) {
 			}
 		}()
 		f()
-	})
+	}
+	if s.redo != nil {
+		guarded() // in the loop already
+		return
+	}
+	s.post(guarded)
 }
 
 // socket duplicates the descriptor in the call's first argument. If it is no
@@ -216,35 +244,6 @@ func (i *Interceptor) discard(sock *linux.Socket) {
 	}
 }
 
-// readAddr reads the IPv4 or IPv6 address that a call of the client is given,
-// not IPv4-mapped, and its family. ok is false for other families, for
-// unreadable memory, and for lengths that the kernel refuses.
-func (s *source) readAddr(n *seccomp.Notification, addr, length uint64) (at netip.AddrPort, family int, ok bool) {
-	size := int(int32(length)) // as the kernel takes it
-	if size < linux.SizeofSockaddrIn || size > linux.SizeofSockaddrStorage || n.PID == 0 {
-		return netip.AddrPort{}, 0, false
-	}
-	buf := s.sockaddr[:min(size, len(s.sockaddr))]
-	read, err := linux.ReadMemory(int(n.PID), uintptr(addr), buf)
-	if err != nil {
-		return netip.AddrPort{}, 0, false
-	}
-	ap, f := linux.DecodeSockaddr(buf[:read])
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), int(f), ap.IsValid()
-}
-
-// messageName returns where struct msghdr of sendmsg(2) has its address: a
-// pointer and a length at its start.
-func (s *source) messageName(n *seccomp.Notification) (addr, length uint64) {
-	var head [12]byte
-	if read, err := linux.ReadMemory(int(n.PID), uintptr(n.Args[1]), head[:]); err != nil || read < len(head) {
-		return 0, 0
-	}
-	size := max(0, int32(binary.NativeEndian.Uint32(head[8:])))
-	// Here the kernel cuts what is too long, instead of refusing it.
-	return binary.NativeEndian.Uint64(head[:]), min(uint64(size), linux.SizeofSockaddrStorage)
-}
-
 // connect asks the registry. asked is the address that the client gave, found what
 // it means.
 func (s *source) connect(n *seccomp.Notification, sock *linux.Socket, asked netip.AddrPort, found route) {
@@ -253,7 +252,8 @@ func (s *source) connect(n *seccomp.Notification, sock *linux.Socket, asked neti
 		return
 	}
 	s.replaceKept(n.PID)
-	if s.isForeign(asked, found) {
+	before := s.redo[n.ID]
+	if before == nil && s.isForeign(asked, found) {
 		s.discard(sock)
 		s.proceed(n.ID)
 		return
@@ -269,9 +269,21 @@ func (s *source) connect(n *seccomp.Notification, sock *linux.Socket, asked neti
 		s.discard(sock)
 		return
 	}
-	s.lastID++
-	s.holds[s.lastID] = h
-	s.step(registry.Connect{ID: s.lastID, Client: s.instance.Name, Target: h.target})
+	if before != nil {
+		delete(s.redo, n.ID)
+		s.connectAgain(h, before)
+		return
+	}
+	id := s.nextID()
+	s.holds[id] = h
+	s.step(registry.Connect{ID: id, Client: s.instance.Name, Target: h.target})
+}
+
+// nextID is of a connect, unique over the lives of the process.
+func (i *Interceptor) nextID() uint64 {
+	i.lastID++
+	i.records.noteID(i.lastID)
+	return i.lastID
 }
 
 // isForeign tells whether the connect stays in the client's network namespace and

@@ -1,8 +1,11 @@
 package intercept
 
 import (
+	"encoding/json"
 	"errors"
 	"net/netip"
+	"strconv"
+	"time"
 
 	"upall/intercept/park"
 	"upall/intercept/registry"
@@ -21,6 +24,7 @@ type space struct {
 	parker   *park.Parker
 	parkErr  error
 	isClosed bool
+	entry    string // of the parker
 
 	diag      *sockdiag.Conn
 	undecided []uint64                     // holds that came before it was known whether they can be parked
@@ -28,10 +32,11 @@ type space struct {
 	refusals  []park.Packet                // and answers to such
 	awaiting  map[netip.AddrPort][]awaited // by where the SYN will go: marked, it has not come yet
 	parked    map[ends]*hold               // the SYN is in the queue
+	refused   map[ends]time.Time           // whose connects were refused, and when
 }
 
 func newSpace(id linux.NetNSID, ns *linux.NetNS) *space {
-	return &space{id: id, ns: ns, awaiting: map[netip.AddrPort][]awaited{}, parked: map[ends]*hold{}}
+	return &space{id: id, ns: ns, awaiting: map[netip.AddrPort][]awaited{}, parked: map[ends]*hold{}, refused: map[ends]time.Time{}}
 }
 
 // fd is the namespace as park and sockdiag take it.
@@ -92,7 +97,8 @@ func (i *Interceptor) leave(s *space) {
 		}
 	}
 	i.release(s)
-	i.work.Go(func() { i.logIf("close a space", s.close()) })
+	i.meter.Leave(s.id)
+	i.work.Go(func() { i.closeSpace(s) })
 }
 
 // start makes the queue and its rules. It goes on beside the loop, for the kernel
@@ -104,24 +110,42 @@ func (i *Interceptor) start(s *space) {
 		return
 	}
 	s.opening = make(chan struct{})
+	s.entry = parkEntry + strconv.FormatUint(i.nextNumber(), 10)
 	i.work.Go(func() {
-		options := park.Options{
-			NetNS:              s.fd(),
-			Logger:             i.log,
-			Handle:             i.handler(s, i.arrived),
-			DisableNativeQueue: i.disabled.Has(linux.NativeQueue),
-			DisableOwner:       i.disabled.Has(linux.TableOwner),
-		}
-		if s.ns != nil {
-			options.HandleRefusal = i.handler(s, i.refused)
-		}
-		s.parker, s.parkErr = park.Open(options)
+		s.parker, s.parkErr = park.Open(i.parkOptions(s))
 		if s.parkErr != nil {
 			i.log.Info("connects cannot be parked", "reason", s.parkErr)
+		} else {
+			i.keepParker(s)
 		}
 		close(s.opening)
 		i.post(func() { i.opened(s) })
 	})
+}
+
+func (i *Interceptor) parkOptions(s *space) park.Options {
+	options := park.Options{
+		NetNS:              s.fd(),
+		Logger:             i.log,
+		Handle:             i.handler(s, i.arrived),
+		DisableNativeQueue: i.disabled.Has(linux.NativeQueue),
+		DisableOwner:       i.disabled.Has(linux.TableOwner),
+	}
+	if s.ns != nil {
+		options.HandleRefusal = i.handler(s, i.refused)
+	}
+	return options
+}
+
+// keepParker has what is parked survive this process.
+func (i *Interceptor) keepParker(s *space) {
+	if i.keeper == nil {
+		return
+	}
+	data, fds := s.parker.Descriptors()
+	data, err := json.Marshal(parkData{s.id, data})
+	i.logIf("describe a parker", err)
+	i.put(s.entry, data, fds...)
 }
 
 // handler has the loop take a packet.
@@ -179,6 +203,15 @@ func (i *Interceptor) release(s *space) {
 	if s.diag != nil {
 		i.logIf("close a sock_diag socket", s.diag.Close())
 	}
+}
+
+// closeSpace gives the duplicates up first, as the Parker wants it.
+func (i *Interceptor) closeSpace(s *space) {
+	if s.opening != nil {
+		<-s.opening
+		i.drop(s.entry)
+	}
+	i.logIf("close a space", s.close())
 }
 
 // close removes the rules, accepting what still waits.

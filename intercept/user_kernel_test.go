@@ -22,7 +22,7 @@ func TestKernelOrdinaryUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := user.Command(t, user.Install(t, "/proc/self/exe"), "-test.v",
-		"-test.run", "^TestKernel(BindProbe|ReusePort|Workers|Prefork|HoldTimeout|ShorterTimeout|ServerExits|Restart|Privileged|ClientDies|Term)$/(kept|early)")
+		"-test.run", "^TestKernel(BindProbe|ReusePort|Workers|Prefork|HoldTimeout|ShorterTimeout|ServerExits|Restart|Privileged|ClientDies|Term|Killed.*)$/(kept|early)")
 	command.Env = append(command.Env, insideVariable+"=1", actorVariable+"="+user.Install(t, program), testenv.RequireVariable+"=")
 	out, err := command.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestKernelPrivileged/early_listener") {

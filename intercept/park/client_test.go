@@ -143,6 +143,11 @@ func (c *client) connect(k kind, to netip.AddrPort) error {
 	if !k.nonBlocking || !errors.Is(err, unix.EINPROGRESS) {
 		return err
 	}
+	return c.await()
+}
+
+// await waits for the end of a connect that is in progress.
+func (c *client) await() error {
 	poll := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLOUT}}
 	for {
 		_, err := unix.Poll(poll, int(patience.Milliseconds()))

@@ -5,14 +5,15 @@ import (
 	"log/slog"
 
 	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // ruleset is what a Parker has installed.
 type ruleset struct {
-	fw     *firewall
+	socket *socket // made the tables, and owns them if they have an owner
 	tables []*nftables.Table
-	owned  bool   // the kernel removes the tables when fw closes
+	owned  bool   // the kernel removes the tables when the last holder of socket closes it
 	way    string // how the rules queue
 }
 
@@ -22,48 +23,71 @@ func install(options Options, m marks, q *queue) (*ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ruleset{fw: fw}
-	if err := fw.deleteStale(q.isOwned); err != nil {
+	r := &ruleset{}
+	if r.socket, err = fw.socket(); err != nil {
 		return nil, errors.Join(err, fw.close())
 	}
-	for _, family := range families() {
-		err := r.add(family, options, m, q.number)
-		if err == nil {
-			continue
-		}
-		if family == nftables.TableFamilyIPv6 && !hasIPv6() {
-			options.Logger.Debug("park only IPv4: this kernel has no IPv6")
-			continue
-		}
-		return nil, errors.Join(err, r.remove())
+	if err := r.fill(fw, options, m, q); err != nil {
+		return nil, errors.Join(err, fw.close(), r.remove())
 	}
-	return r, nil
+	return r, fw.close()
 }
 
-func (r *ruleset) add(family nftables.TableFamily, options Options, m marks, number uint16) error {
+func (r *ruleset) fill(fw *firewall, options Options, m marks, q *queue) error {
+	if err := fw.deleteStale(q.isOwned); err != nil {
+		return err
+	}
+	for _, family := range families() {
+		err := r.add(fw, family, options, m, q.number)
+		if err != nil && family == nftables.TableFamilyIPv6 && !hasIPv6() {
+			break // this kernel has no IPv6: park only IPv4
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *ruleset) add(fw *firewall, family nftables.TableFamily, options Options, m marks, number uint16) error {
 	table := &nftables.Table{Name: tableName(number), Family: family}
-	owned, err := r.fw.addTable(table, !options.DisableOwner)
+	owned, err := fw.addTable(table, !options.DisableOwner)
 	if err != nil {
 		return err
 	}
 	r.owned = owned
 	r.tables = append(r.tables, table)
-	r.way, err = r.fw.addRules(table, m, number, options)
+	r.way, err = fw.addRules(table, m, number, options)
 	return err
 }
 
 // disarm removes the rules but leaves the chain: the kernel drops every packet
 // that is queued in a network namespace when a hook in it goes away.
-func (r *ruleset) disarm() error {
-	for _, table := range r.tables {
-		r.fw.nft.FlushTable(table)
-	}
-	return r.fw.nft.Flush()
+func (r *ruleset) disarm() error { return r.each(unix.NFT_MSG_DELRULE) }
+
+// remove removes the tables, for others may hold the socket, and closes it.
+func (r *ruleset) remove() error {
+	return errors.Join(r.each(unix.NFT_MSG_DELTABLE), r.socket.close())
 }
 
-// remove removes the tables and closes the socket.
-func (r *ruleset) remove() error {
-	return errors.Join(r.fw.deleteTables(r.tables...), r.fw.close())
+// each sends one batch with a message for each table.
+func (r *ruleset) each(kind uint16) error {
+	if len(r.tables) == 0 {
+		return nil
+	}
+	var all []netlink.Message
+	for _, table := range r.tables {
+		m, err := tableMessage(kind, table)
+		if err != nil {
+			return err
+		}
+		all = append(all, m)
+	}
+	b, err := batch(all...)
+	if err != nil {
+		return err
+	}
+	return r.socket.ask(b)
 }
 
 // log tells what was installed.

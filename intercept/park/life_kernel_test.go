@@ -14,6 +14,7 @@ import (
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"upall/internal/linux"
 	"upall/internal/testenv"
 )
 
@@ -21,9 +22,17 @@ import (
 // value is "owner" or "no owner".
 const victimVariable = "UPALL_PARK_VICTIM"
 
+// keeperFD is where a victim hands its Parker on, a unix socket, if it is open.
+const keeperFD = 3
+
 func runVictim() int {
-	_, err := Open(Options{Handle: func(Packet) {}, DisableOwner: os.Getenv(victimVariable) == "no owner"})
-	if err != nil {
+	seen := func(Packet) { fmt.Println("seen") }
+	parker, err := Open(Options{Handle: seen, DisableOwner: os.Getenv(victimVariable) == "no owner"})
+	if err == nil {
+		data, fds := parker.Descriptors()
+		err = unix.Sendmsg(keeperFD, data, unix.UnixRights(fds...), nil, 0)
+	}
+	if err != nil && !errors.Is(err, unix.EBADF) && !errors.Is(err, unix.ENOTSOCK) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -31,21 +40,63 @@ func runVictim() int {
 	select {}
 }
 
+// victim is a process with a Parker.
+type victim struct {
+	*exec.Cmd
+	out *bufio.Reader
+}
+
 // startVictim starts a process with a Parker in the namespace.
-func startVictim(t *testing.T, ns *netNS, mode string) *exec.Cmd {
+func startVictim(t *testing.T, ns *netNS, mode string, files ...*os.File) *victim {
 	t.Helper()
-	victim := exec.CommandContext(t.Context(), "/proc/self/exe")
-	victim.Env = append(os.Environ(), victimVariable+"="+mode)
-	victim.Stderr = os.Stderr
-	out, err := victim.StdoutPipe()
+	v := &victim{Cmd: exec.CommandContext(t.Context(), "/proc/self/exe")}
+	v.Env = append(os.Environ(), victimVariable+"="+mode)
+	v.Stderr, v.ExtraFiles = os.Stderr, files
+	out, err := v.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ns.do(t, victim.Start) // a child gets the namespace of the thread that forks
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("the victim said %q: %v", line, err)
+	v.out = bufio.NewReader(out)
+	ns.do(t, v.Start) // a child gets the namespace of the thread that forks
+	v.says(t, "open\n")
+	return v
+}
+
+func (v *victim) says(t *testing.T, want string) {
+	t.Helper()
+	if line, err := v.out.ReadString('\n'); err != nil || line != want {
+		t.Fatalf("the victim said %q, %v, want %q", line, err, want)
 	}
-	return victim
+}
+
+// startKeptVictim is startVictim with a keeper, who has what the victim's Parker
+// hands on.
+func startKeptVictim(t *testing.T, ns *netNS, mode string) (v *victim, data []byte, kept []*linux.FD) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, ours := os.NewFile(uintptr(pair[0]), "theirs"), os.NewFile(uintptr(pair[1]), "ours")
+	defer func() { _ = errors.Join(theirs.Close(), ours.Close()) }()
+	v = startVictim(t, ns, mode, theirs)
+	data, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4*handedOnSockets))
+	n, oobn, _, _, err := unix.Recvmsg(pair[1], data, oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(messages) != 1 {
+		t.Fatalf("%d control messages, %v", len(messages), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		kept = append(kept, closedWith(t, linux.NewFD(fd)))
+	}
+	return v, data[:n], kept
 }
 
 func kill(t *testing.T, victim *exec.Cmd) {
@@ -116,7 +167,7 @@ func TestKernelKilled(t *testing.T) {
 			if got := tables(t, ns); len(got) != 2 {
 				t.Fatalf("tables of the victim = %q", got)
 			}
-			kill(t, victim)
+			kill(t, victim.Cmd)
 			if mode == "owner" {
 				testenv.Eventually(t, patience, func() error {
 					if got := tables(t, ns); len(got) != 0 {
@@ -232,7 +283,7 @@ func TestKernelUserNamespace(t *testing.T) {
 	user := testenv.OrdinaryUser(t)
 	testenv.NeedUserNS(t, user)
 	command := user.Command(t, "unshare", "--user", "--map-root-user", "--net", user.Install(t, "/proc/self/exe"),
-		"-test.v", "-test.run", "^TestKernel(Park|Tables|ManyAtOnce|Close|ClientGone)$")
+		"-test.v", "-test.run", "^TestKernel(Park|Tables|ManyAtOnce|Close|ClientGone|Adopt|AdoptRefusals|AdoptUnderLoad)$")
 	command.Env = append(command.Env, insideVariable+"=1", testenv.RequireVariable+"=all")
 	out, err := command.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: TestKernelPark ") {

@@ -121,23 +121,45 @@ type verdict struct {
 // msgVerdictBatch on all packets up to id.
 func appendVerdict(b []byte, kind uint16, queue uint16, id uint32, v verdict) []byte {
 	start := len(b)
-	b = append(b, make([]byte, netlinkHeader)...)
-	b = append(b, unix.AF_UNSPEC, 0)
-	b = binary.BigEndian.AppendUint16(b, queue)
-	b = binary.NativeEndian.AppendUint16(b, attrHeader+8)
-	b = binary.NativeEndian.AppendUint16(b, attrVerdictHeader)
+	b = appendHeader(b, queue)
+	b = appendAttrHeader(b, attrVerdictHeader, 8)
 	b = binary.BigEndian.AppendUint32(b, v.code)
 	b = binary.BigEndian.AppendUint32(b, id)
 	if v.setMark {
-		b = binary.NativeEndian.AppendUint16(b, attrHeader+4)
-		b = binary.NativeEndian.AppendUint16(b, attrMark)
+		b = appendAttrHeader(b, attrMark, 4)
 		b = binary.BigEndian.AppendUint32(b, v.mark)
 	}
-	header := b[start:]
-	binary.NativeEndian.PutUint32(header, uint32(len(header)))
-	binary.NativeEndian.PutUint16(header[4:], unix.NFNL_SUBSYS_QUEUE<<8|kind)
-	binary.NativeEndian.PutUint16(header[6:], unix.NLM_F_REQUEST)
+	finish(b[start:], kind)
 	return b
+}
+
+// appendConfig adds a message that sets one attribute of a queue.
+func appendConfig(b []byte, queue uint16, attr uint16, value []byte) []byte {
+	start := len(b)
+	b = appendHeader(b, queue)
+	b = appendAttrHeader(b, attr, len(value))
+	b = append(b, value...)
+	b = append(b, make([]byte, align(len(value))-len(value))...)
+	finish(b[start:], msgConfig)
+	return b
+}
+
+// appendHeader begins a message to a queue; finish ends it.
+func appendHeader(b []byte, queue uint16) []byte {
+	b = append(b, make([]byte, netlinkHeader)...)
+	b = append(b, unix.AF_UNSPEC, unix.NFNETLINK_V0)
+	return binary.BigEndian.AppendUint16(b, queue)
+}
+
+func appendAttrHeader(b []byte, attr uint16, length int) []byte {
+	b = binary.NativeEndian.AppendUint16(b, uint16(attrHeader+length))
+	return binary.NativeEndian.AppendUint16(b, attr)
+}
+
+func finish(message []byte, kind uint16) {
+	binary.NativeEndian.PutUint32(message, uint32(len(message)))
+	binary.NativeEndian.PutUint16(message[4:], unix.NFNL_SUBSYS_QUEUE<<8|kind)
+	binary.NativeEndian.PutUint16(message[6:], unix.NLM_F_REQUEST)
 }
 
 func align(n int) int { return (n + netlinkAlign - 1) &^ (netlinkAlign - 1) }

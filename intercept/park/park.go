@@ -44,7 +44,6 @@ type Parker struct {
 	refuse func(Packet) // nil: such packets are not queued
 	logger *slog.Logger
 
-	lastID  atomic.Uint32 // of the newest packet
 	closing atomic.Bool   // the end of the queue is wanted, or known
 	once    sync.Once     // guards Close's work
 	closed  error         // what Close returns; valid after once
@@ -54,31 +53,39 @@ type Parker struct {
 // Open binds a queue, installs the rules and starts to read. The error is a
 // *NotSupportedError when this kernel or this caller cannot park.
 func Open(options Options) (*Parker, error) {
+	p, err := newParker(options)
+	if err != nil {
+		return nil, fmt.Errorf("open a parker: %w", err)
+	}
+	p.queue, err = openQueue(options.NetNS)
+	if err != nil {
+		return nil, fmt.Errorf("open a parker: %w", err)
+	}
+	p.rules, err = install(options, p.marks, p.queue)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open a parker: %w", err), p.queue.close())
+	}
+	p.rules.log(p.logger, p.queue.number)
+	go p.read(nil)
+	return p, nil
+}
+
+// newParker makes a Parker without a queue and rules.
+func newParker(options Options) (*Parker, error) {
 	if options.Handle == nil {
-		return nil, errors.New("open a parker: no Handle")
+		return nil, errors.New("no Handle")
+	}
+	m, err := newMarks(options.MarkHold, options.MarkMask)
+	if err != nil {
+		return nil, err
 	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	m, err := newMarks(options.MarkHold, options.MarkMask)
-	if err != nil {
-		return nil, fmt.Errorf("open a parker: %w", err)
-	}
-	q, err := openQueue(options.NetNS)
-	if err != nil {
-		return nil, fmt.Errorf("open a parker: %w", err)
-	}
-	rules, err := install(options, m, q)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open a parker: %w", err), q.close())
-	}
-	rules.log(options.Logger, q.number)
-	p := &Parker{
-		queue: q, rules: rules, marks: m, handle: options.Handle, refuse: options.HandleRefusal, logger: options.Logger,
+	return &Parker{
+		marks: m, handle: options.Handle, refuse: options.HandleRefusal, logger: options.Logger,
 		done: make(chan struct{}),
-	}
-	go p.read()
-	return p, nil
+	}, nil
 }
 
 // Permitted tells whether the caller may have a netfilter queue, with Open's error
@@ -103,7 +110,7 @@ func Probe(options Options) error {
 	if err != nil {
 		return err
 	}
-	options.probe, options.Logger = true, slog.New(slog.DiscardHandler)
+	options.probe = true
 	rules, err := install(options, m, q)
 	if err == nil {
 		err = rules.remove()
@@ -157,7 +164,7 @@ func (p *Parker) close() error {
 	disarmed := p.rules.disarm()
 	var accepted error
 	if !p.closing.Swap(true) {
-		accepted = p.acceptAll()
+		accepted = p.queue.verdictOnAll(verdict{code: verdictAccept})
 	}
 	removed := p.rules.remove()
 	err := errors.Join(disarmed, accepted, removed, p.queue.close())
@@ -168,16 +175,14 @@ func (p *Parker) close() error {
 	return nil
 }
 
-// acceptAll also covers the packets that the reader has not seen yet: ids are
-// compared modulo 2^32, and more than 2^30 cannot wait.
-func (p *Parker) acceptAll() error {
-	return p.queue.acceptUpTo(p.lastID.Load() + 1<<30)
-}
-
-// read hands on packets until the queue is closed. It ends on an error that
-// it does not know: then the queue is closed too, so that SYNs pass.
-func (p *Parker) read() {
+// read hands on packets, first those that were left, until the queue is closed. It
+// ends on an error that it does not know: then the queue is closed too, so that SYNs
+// pass.
+func (p *Parker) read(left []message) {
 	defer close(p.done)
+	for _, m := range left {
+		p.deliver(m)
+	}
 	buf := make([]byte, 1<<16) // a datagram holds one packet, of some 250 bytes
 	for {
 		n, err := p.queue.receive(buf)
@@ -205,7 +210,6 @@ func (p *Parker) deliver(m message) {
 		p.logger.Debug("a verdict had no effect", "queue", p.queue.number, "error", m.errno)
 		return
 	}
-	p.lastID.Store(m.id)
 	src, dst, isReset, ok := decodeTCP(m.payload)
 	if !ok {
 		p.logger.Warn("accepted a packet that is not understood", "queue", p.queue.number, "packet", m.payload)

@@ -4,10 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"syscall"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,8 +28,6 @@ const (
 	copyRange = 128
 	// queueLength is how many SYNs may wait; the kernel's default is 1,024.
 	queueLength = 1 << 16
-	// receiveBuffer holds a burst of SYNs until the reader comes, in bytes.
-	receiveBuffer = 16 << 20
 )
 
 // Queue numbers are tried from firstQueue on: people write small ones by hand.
@@ -41,8 +38,7 @@ const (
 
 // queue is a bound NFQUEUE and its socket.
 type queue struct {
-	conn   *netlink.Conn
-	raw    syscall.RawConn
+	*socket
 	number uint16
 
 	mu  sync.Mutex // guards buf; verdicts come from any goroutine
@@ -51,15 +47,21 @@ type queue struct {
 	closeOnce func() error
 }
 
+func newQueue(s *socket, number uint16) *queue {
+	q := &queue{socket: s, number: number}
+	q.closeOnce = sync.OnceValue(q.end)
+	return q
+}
+
 // openQueue binds the first free queue of a network namespace.
 func openQueue(netNS int) (*queue, error) {
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: netNS})
+	s, err := dial(netNS)
 	if err != nil {
-		return nil, &NotSupportedError{Feature: "a netfilter socket", Reason: err}
+		return nil, err
 	}
-	q := &queue{conn: conn, closeOnce: sync.OnceValue(conn.Close)}
+	q := newQueue(s, 0)
 	if err := q.setUp(); err != nil {
-		return nil, errors.Join(err, q.close())
+		return nil, errors.Join(err, s.close())
 	}
 	return q, nil
 }
@@ -68,14 +70,8 @@ func (q *queue) setUp() error {
 	if err := q.probe(); err != nil {
 		return err
 	}
-	// A larger buffer is only better, and the kernel gives what it allows:
-	// SO_RCVBUFFORCE needs CAP_NET_ADMIN of the initial user namespace.
-	if err := q.conn.SetReadBuffer(receiveBuffer); err != nil && !errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("set the receive buffer of the netfilter queue: %w", err)
-	}
-	// A full buffer is then a dropped SYN, which its client sends again, and not an error.
-	if err := q.conn.SetOption(netlink.NoENOBUFS, true); err != nil {
-		return fmt.Errorf("set NETLINK_NO_ENOBUFS: %w", err)
+	if err := q.socket.setUp(); err != nil {
+		return err
 	}
 	if err := q.bindFree(); err != nil {
 		return err
@@ -87,11 +83,6 @@ func (q *queue) setUp() error {
 	if err := q.configure(q.number, configMaxLen, binary.BigEndian.AppendUint32(nil, queueLength)); err != nil {
 		return fmt.Errorf("set the length of netfilter queue %d: %w", q.number, err)
 	}
-	raw, err := q.conn.SyscallConn()
-	if err != nil {
-		return fmt.Errorf("reach the descriptor of the netfilter queue: %w", err)
-	}
-	q.raw = raw
 	return nil
 }
 
@@ -156,31 +147,9 @@ func (q *queue) command(number uint16, command uint8) error {
 }
 
 // configure sets one attribute of a queue. It must not be called once the
-// queue is read: it would take the reader's messages for its answer.
+// queue is read: the reader would take its answer.
 func (q *queue) configure(number uint16, attr uint16, value []byte) error {
-	attrs, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: attr, Data: value}})
-	if err != nil {
-		return err
-	}
-	_, err = q.conn.Execute(netlink.Message{
-		Header: netlink.Header{
-			Type:  netlink.HeaderType(unix.NFNL_SUBSYS_QUEUE<<8 | msgConfig),
-			Flags: netlink.Request | netlink.Acknowledge,
-		},
-		Data: append(binary.BigEndian.AppendUint16([]byte{unix.AF_UNSPEC, 0}, number), attrs...),
-	})
-	return err
-}
-
-// receive reads one datagram into buf and returns its length in bytes.
-func (q *queue) receive(buf []byte) (int, error) {
-	var n int
-	var readErr error
-	err := q.raw.Read(func(fd uintptr) bool {
-		n, readErr = ignoringEINTR(func() (int, error) { return unix.Read(int(fd), buf) })
-		return !errors.Is(readErr, unix.EAGAIN)
-	})
-	return max(n, 0), errors.Join(err, readErr)
+	return q.ask(appendConfig(nil, number, attr, value))
 }
 
 // verdicts gives v on each packet. The kernel answers only what it refuses,
@@ -195,7 +164,7 @@ func (q *queue) verdicts(v verdict, ids []uint32) error {
 		for _, id := range ids[:n] {
 			q.buf = appendVerdict(q.buf, msgVerdict, q.number, id, v)
 		}
-		if err := q.lockedSend(); err != nil {
+		if err := q.send(q.buf); err != nil {
 			return err
 		}
 		ids = ids[n:]
@@ -203,32 +172,54 @@ func (q *queue) verdicts(v verdict, ids []uint32) error {
 	return nil
 }
 
-// acceptUpTo accepts every packet with an id up to last.
-func (q *queue) acceptUpTo(last uint32) error {
+// allIDs are up to which packets verdicts on all are given. The kernel takes packets
+// in their order up to an id, and compares ids modulo 2^32: each of these is for one
+// half of all ids, and the two halves may be in the queue in either order.
+var allIDs = []uint32{1<<32 - 1, 1<<31 - 1, 1<<32 - 1}
+
+// verdictOnAll gives v on each packet that waits, whether or not it was received.
+// Where a part of allIDs finds none, the kernel answers ENOENT.
+func (q *queue) verdictOnAll(v verdict) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.buf = appendVerdict(q.buf[:0], msgVerdictBatch, q.number, last, verdict{code: verdictAccept})
-	return q.lockedSend()
+	q.buf = q.buf[:0]
+	for _, last := range allIDs {
+		q.buf = appendVerdict(q.buf, msgVerdictBatch, q.number, last, v)
+	}
+	return q.send(q.buf)
 }
 
-// lockedSend sends buf. The caller holds mu.
-func (q *queue) lockedSend() error {
-	var sendErr error
-	err := q.raw.Write(func(fd uintptr) bool {
-		_, sendErr = ignoringEINTR(func() (int, error) { return unix.Write(int(fd), q.buf) })
-		return !errors.Is(sendErr, unix.EAGAIN)
+// requeue has the kernel queue all that waits once more, and returns it. Nobody may
+// have begun to receive. What an earlier process has received the kernel would not
+// tell again; what it has not is in the socket with ids that are over then.
+func (q *queue) requeue() ([]message, error) {
+	err := q.pending(func(message) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	if err := q.verdictOnAll(verdict{code: verdictRepeat}); err != nil {
+		return nil, err
+	}
+	var all []message
+	err = q.pending(func(m message) error {
+		switch {
+		case m.errno == 0:
+			m.payload = slices.Clone(m.payload)
+			all = append(all, m)
+		case !errors.Is(m.errno, unix.ENOENT):
+			return m.errno // the queue is not bound any more, or another's
+		}
+		return nil
 	})
-	return errors.Join(err, sendErr)
+	return all, err
 }
 
 // close unbinds the queue and ends receive. Closing again does nothing.
 func (q *queue) close() error { return q.closeOnce() }
 
-func ignoringEINTR(call func() (int, error)) (int, error) {
-	for {
-		n, err := call()
-		if !errors.Is(err, unix.EINTR) {
-			return n, err
-		}
-	}
+// end says that nobody reads any more, for others may hold the socket. It must not
+// wait for an answer: the reader would take it.
+func (q *queue) end() error {
+	unbind := appendConfig(nil, q.number, configCommand, []byte{commandUnbind, 0, 0, 0})
+	return errors.Join(q.send(unbind), q.socket.close())
 }

@@ -41,8 +41,17 @@ func openFirewall(netNS int) (*firewall, error) {
 	return fw, nil
 }
 
-// close closes the socket; the tables that it owns go with it.
+// close closes this handle of the socket; the tables that it owns go with the last.
 func (fw *firewall) close() error { return fw.nft.CloseLasting() }
+
+// socket returns another handle of the socket.
+func (fw *firewall) socket() (*socket, error) {
+	raw, err := fw.raw.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	return duplicate(raw)
+}
 
 // addTable makes a table, with an owner if wanted and possible.
 func (fw *firewall) addTable(table *nftables.Table, withOwner bool) (owned bool, err error) {
@@ -76,26 +85,48 @@ func isUnknown(err error) bool {
 
 // sendTable sends a batch with one NEWTABLE and waits for its answer.
 func (fw *firewall) sendTable(table *nftables.Table, flags uint32) error {
-	attrs, err := netlink.MarshalAttributes([]netlink.Attribute{
-		{Type: unix.NFTA_TABLE_NAME, Data: []byte(table.Name + "\x00")},
-		{Type: unix.NFTA_TABLE_FLAGS, Data: binary.BigEndian.AppendUint32(nil, flags)},
-	})
+	add, err := tableMessage(unix.NFT_MSG_NEWTABLE, table,
+		netlink.Attribute{Type: unix.NFTA_TABLE_FLAGS, Data: binary.BigEndian.AppendUint32(nil, flags)})
 	if err != nil {
 		return err
 	}
-	add := netlink.Message{
-		Header: netlink.Header{
-			Type:  netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWTABLE),
-			Flags: netlink.Request | netlink.Acknowledge | netlink.Create | netlink.Excl,
-		},
-		Data: append([]byte{byte(table.Family), unix.NFNETLINK_V0, 0, 0}, attrs...),
-	}
-	batch := []netlink.Message{batchMark(unix.NFNL_MSG_BATCH_BEGIN), add, batchMark(unix.NFNL_MSG_BATCH_END)}
-	if _, err := fw.raw.SendMessages(batch); err != nil {
+	add.Header.Flags |= netlink.Acknowledge | netlink.Create | netlink.Excl
+	if _, err := fw.raw.SendMessages(inBatch(add)); err != nil {
 		return err
 	}
 	_, err = fw.raw.Receive()
 	return err
+}
+
+// tableMessage is a message about a table. Without a chain, NFT_MSG_DELRULE is about
+// all its rules.
+func tableMessage(kind uint16, table *nftables.Table, attrs ...netlink.Attribute) (netlink.Message, error) {
+	// NFTA_RULE_TABLE has the same number.
+	attrs = append([]netlink.Attribute{{Type: unix.NFTA_TABLE_NAME, Data: []byte(table.Name + "\x00")}}, attrs...)
+	b, err := netlink.MarshalAttributes(attrs)
+	return netlink.Message{
+		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind), Flags: netlink.Request},
+		Data:   append([]byte{byte(table.Family), unix.NFNETLINK_V0, 0, 0}, b...),
+	}, err
+}
+
+// inBatch makes messages one transaction.
+func inBatch(messages ...netlink.Message) []netlink.Message {
+	return append(append([]netlink.Message{batchMark(unix.NFNL_MSG_BATCH_BEGIN)}, messages...), batchMark(unix.NFNL_MSG_BATCH_END))
+}
+
+// batch is inBatch in bytes.
+func batch(messages ...netlink.Message) ([]byte, error) {
+	var all []byte
+	for _, m := range inBatch(messages...) {
+		m.Header.Length = uint32(netlinkHeader + len(m.Data))
+		b, err := m.MarshalBinary()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b...)
+	}
+	return all, nil
 }
 
 func batchMark(kind uint16) netlink.Message {
@@ -105,11 +136,9 @@ func batchMark(kind uint16) netlink.Message {
 	}
 }
 
-// deleteTables deletes tables with all that is in them.
-func (fw *firewall) deleteTables(tables ...*nftables.Table) error {
-	for _, table := range tables {
-		fw.nft.DelTable(table)
-	}
+// deleteTable deletes a table with all that is in it.
+func (fw *firewall) deleteTable(table *nftables.Table) error {
+	fw.nft.DelTable(table)
 	return fw.nft.Flush()
 }
 
@@ -146,7 +175,7 @@ func (fw *firewall) deleteStaleOf(tables []*nftables.Table, isOwned func(queue u
 			continue
 		}
 		// ENOENT: somebody else was quicker. EPERM: it has an owner, that lives.
-		err = fw.deleteTables(table)
+		err = fw.deleteTable(table)
 		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EPERM) {
 			return fmt.Errorf("delete the stale table %s %s: %w", familyName(table.Family), table.Name, err)
 		}

@@ -25,7 +25,7 @@ func crowd(gated bool) (r *Registry, target netip.AddrPort) {
 			Addrs: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(n)})},
 		}
 		if gated {
-			i.Jobs = []string{"job"}
+			i.Requires = []Requirement{{"job", ServiceCompleted, true}}
 		}
 		r.Add(i)
 		if n > 0 {
@@ -39,7 +39,7 @@ func crowd(gated bool) (r *Registry, target netip.AddrPort) {
 func holdMany(tb testing.TB, r *Registry, target netip.AddrPort) {
 	for n := range manyHolds {
 		now := epoch.Add(time.Duration(n) * time.Microsecond)
-		r.Step(now, Connect{uint64(n + 1), fmt.Sprint("i", 1+n%(manyInstances-1)), target})
+		r.Step(now, Connect{ID: uint64(n + 1), Client: fmt.Sprint("i", 1+n%(manyInstances-1)), Target: target})
 		r.Next()
 	}
 	if len(r.holds) != manyHolds {
@@ -87,7 +87,7 @@ func BenchmarkRegistry10kHolds(b *testing.B) {
 		}},
 		{"cycle", false, func(r *Registry, _ netip.AddrPort) {
 			r.Step(epoch.Add(time.Second), Started{"i0"})
-			r.Step(epoch.Add(time.Second), Connect{math.MaxUint64, "i0", netip.MustParseAddrPort("10.0.0.9:80")})
+			r.Step(epoch.Add(time.Second), Connect{ID: math.MaxUint64, Client: "i0", Target: netip.MustParseAddrPort("10.0.0.9:80")})
 			for at, ok := r.Next(); ok; at, ok = r.Next() {
 				r.Step(at, Tick{})
 			}
@@ -114,7 +114,7 @@ func BenchmarkRegistryMesh(b *testing.B) {
 		r, _ := crowd(false)
 		for n := range size * size {
 			at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n % size)}), 80)
-			r.Step(epoch.Add(time.Duration(n)), Connect{uint64(n + 1), fmt.Sprint("i", n/size), at})
+			r.Step(epoch.Add(time.Duration(n)), Connect{ID: uint64(n + 1), Client: fmt.Sprint("i", n/size), Target: at})
 		}
 		for at, ok := r.Next(); ok; at, ok = r.Next() {
 			r.Step(at, Tick{})
@@ -129,6 +129,6 @@ func BenchmarkRegistryPass(b *testing.B) {
 	r.Step(epoch, Listened{Instance: "i0", At: target})
 	b.ReportAllocs()
 	for id := uint64(1); b.Loop(); id++ {
-		r.Step(epoch, Connect{id, "i7", target})
+		r.Step(epoch, Connect{ID: id, Client: "i7", Target: target})
 	}
 }

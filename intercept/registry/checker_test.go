@@ -27,6 +27,14 @@ func newChecker(t testing.TB, r *Registry) *checker {
 	}
 }
 
+// add describes an instance. The gate of one without jobs is open from the start.
+func (c *checker) add(i Instance) {
+	if c.r.instances[i.Name] == nil {
+		c.gates[i.Name] = len(i.Jobs()) == 0
+	}
+	c.r.Add(i)
+}
+
 func (c *checker) step(now time.Time, in Input) []Output {
 	c.t.Helper()
 	c.asked = 0
@@ -109,7 +117,7 @@ func (c *checker) end(id uint64) {
 // books compares the Registry's counts with what is there, and with what it has
 // told.
 func (c *checker) books() {
-	type counts struct{ waiting, gated int }
+	type counts struct{ waiting, barred int }
 	at := map[*endpoint]counts{}
 	missed, gated := map[*instance]int{}, map[*instance]int{}
 	for id, h := range c.r.holds {
@@ -121,8 +129,10 @@ func (c *checker) books() {
 		if !h.target.isListening() && h.server != nil {
 			missed[h.server]++
 		}
+		if h.isBarred() {
+			n.barred++
+		}
 		if h.gated {
-			n.gated++
 			gated[h.client]++
 		}
 		at[h.target] = n
@@ -135,19 +145,25 @@ func (c *checker) books() {
 		if c.r.endpoints[h.target.at] != h.target || h.target.isListening() && h.server != h.target.listener {
 			c.t.Errorf("hold %d waits at %v, which is not as it says", id, h.target.at)
 		}
+		c.barriers(h)
 		if e := h.client.edges[h.server]; e == nil || e.holds[h.target] == 0 {
 			c.t.Errorf("hold %d is no part of an edge", id)
 		}
 	}
-	if len(c.holds) != len(c.r.holds) || len(c.r.deadlines) != len(c.r.holds) {
-		c.t.Errorf("%d holds told, %d in the books, %d deadlines", len(c.holds), len(c.r.holds), len(c.r.deadlines))
+	if len(c.holds) != len(c.r.holds) {
+		c.t.Errorf("%d holds told, %d in the books", len(c.holds), len(c.r.holds))
+	}
+	for place, h := range c.r.deadlines {
+		if h.ended || h.place != place {
+			c.t.Errorf("the deadline of hold %d is at %d, ended %v, place %d", h.id, place, h.ended, h.place)
+		}
 	}
 	for where, e := range c.r.endpoints {
-		if n := at[e]; n.waiting != e.waiting || n.gated != e.gated {
-			c.t.Errorf("%v counts %d and %d waiters, has %v", where, e.waiting, e.gated, n)
+		if n := at[e]; n.waiting != e.waiting || n.barred != e.barred {
+			c.t.Errorf("%v counts %d and %d waiters, has %v", where, e.waiting, e.barred, n)
 		}
 		queued := e.queued() > 0
-		if e.open != c.open[where] || e.open != (e.serving && !queued) {
+		if e.open != c.open[where] || e.open != (e.serving && !queued && isHealthy(e.listener)) {
 			c.t.Errorf("%v: open %v, told %v, serving %v, queued %v", where, e.open, c.open[where], e.serving, queued)
 		}
 		if e.serving && queued && !c.drains[where] {
@@ -168,8 +184,35 @@ func (c *checker) books() {
 		if i.missed != missed[i] || i.gated != gated[i] {
 			c.t.Errorf("%s counts %d and %d, is missed by %d and has %d gated", i.Name, i.missed, i.gated, missed[i], gated[i])
 		}
-		if len(i.Jobs) > 0 && c.gates[i.Name] != i.gate.open {
+		if c.gates[i.Name] != i.gate.open {
 			c.t.Errorf("the gate of %s is open: %v, told %v", i.Name, i.gate.open, c.gates[i.Name])
 		}
 	}
 }
+
+// barriers holds a hold to what is in its way, as the descriptions say it.
+func (c *checker) barriers(h *hold) {
+	s := h.server
+	declares, requires := false, false
+	for _, r := range h.client.Requires {
+		if s != nil && r.Service == s.Service && r.Condition == ServiceHealthy {
+			declares, requires = true, requires || r.Required
+		}
+	}
+	others := s != nil && s != h.client && !isHealthy(s)
+	if others && s.health == Unhealthy && requires {
+		c.t.Errorf("hold %d waits for %s, which its client requires to be healthy and is not", h.id, s.Name)
+	}
+	waits := others && s.health == Unknown && s.excused[h.client.Name] == ""
+	if h.sick != waits {
+		c.t.Errorf("hold %d waits for the health of its server: %v, want %v", h.id, h.sick, waits)
+	}
+	if at, ok := c.r.deadlineOf(h); ok != (h.place >= 0) || !at.Equal(h.deadline) {
+		c.t.Errorf("hold %d has the deadline %v, place %d, want %v, %v", h.id, h.deadline, h.place, at, ok)
+	}
+	if s != nil && (h.place < 0) != (h.gated || (waits && declares)) {
+		c.t.Errorf("hold %d has no deadline: %v; gated %v, health awaited %v, declared %v", h.id, h.place < 0, h.gated, waits, declares)
+	}
+}
+
+func isHealthy(i *instance) bool { return !i.HasHealth || i.health == Healthy }

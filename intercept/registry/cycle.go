@@ -2,6 +2,7 @@ package registry
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -51,11 +52,26 @@ func (e *edge) needsListen() bool {
 
 func (h *hold) needsListen() bool { return !h.target.isListening() && h.client != h.server }
 
+// healthWaits tells since when holds of the edge wait for nothing but the server's
+// health, if any do. The server's healthcheck may be what another hold keeps from
+// succeeding.
+func (e *edge) healthWaits(client, server *instance) (since time.Time, ok bool) {
+	if !client.gate.open || !client.awaitsHealth(server) {
+		return time.Time{}, false
+	}
+	for at := range e.holds {
+		if t := later(e.began, at.served); at.serving && (!ok || t.Before(since)) {
+			since, ok = t, true
+		}
+	}
+	return since, ok
+}
+
 // wait is that client cannot go on before server has done something: listen, or,
-// with gate, end as a job.
+// with gate, end as a job, or, with health, become healthy.
 type wait struct {
 	client, server *instance
-	gate           bool
+	gate, health   bool
 	began          time.Time
 }
 
@@ -64,20 +80,29 @@ func (w wait) includes(h *hold) bool {
 	if w.gate {
 		return h.client == w.client && h.gated
 	}
-	return h.client == w.client && h.server == w.server && h.needsListen()
+	if h.client != w.client || h.server != w.server {
+		return false
+	}
+	return w.health && h.waitsForHealth() || !w.health && h.needsListen()
 }
 
 // waits returns what i waits for, by the server's name.
 func (r *Registry) waits(i *instance) []wait {
 	var ws []wait
 	for server, e := range i.edges {
-		if server != nil && server != i && e.needsListen() {
+		if server == nil || server == i {
+			continue
+		}
+		if e.needsListen() {
 			ws = append(ws, wait{client: i, server: server, began: e.began})
+		}
+		if since, ok := e.healthWaits(i, server); ok {
+			ws = append(ws, wait{client: i, server: server, health: true, began: since})
 		}
 	}
 	if i.gated > 0 {
 		for _, job := range r.order {
-			if job != i && job.phase != exited && slices.Contains(i.Jobs, job.Service) {
+			if _, waits := i.requirement(job.Service, ServiceCompleted); waits && job != i && job.phase != exited {
 				ws = append(ws, wait{client: i, server: job, gate: true, began: i.gatedSince})
 			}
 		}
@@ -169,23 +194,74 @@ func (r *Registry) findCycles(now time.Time) {
 		return
 	}
 	r.cycleAt = time.Time{}
+	for r.excuseOne(now) {
+	}
 	knot := r.knot()
 	for _, i := range r.order {
 		cycle := path(func(i *instance) []wait { return knot[i] }, i, i)
-		if cycle == nil {
-			continue
+		if cycle != nil && r.persists(now, cycle) {
+			r.tellCycle(cycle, false)
 		}
-		if at := youngest(cycle).began.Add(cyclePersists); at.After(now) {
-			if r.cycleAt.IsZero() || at.Before(r.cycleAt) {
-				r.cycleAt = at
+	}
+}
+
+// persists tells whether the cycle is old enough; if not, it is looked at again
+// when it is.
+func (r *Registry) persists(now time.Time, cycle []wait) bool {
+	at := youngest(cycle).began.Add(cyclePersists)
+	if !at.After(now) {
+		return true
+	}
+	if r.cycleAt.IsZero() || at.Before(r.cycleAt) {
+		r.cycleAt = at
+	}
+	return false
+}
+
+func (r *Registry) tellCycle(cycle []wait, ended bool) {
+	names := members(cycle)
+	if key := strings.Join(names, " "); !r.cycles[key] {
+		r.cycles[key] = true
+		r.emit(Cycle{names, ended})
+	}
+}
+
+// excuseOne ends a cycle of which a member waits for health alone: it is let
+// through, as are its later connects to that run of the server. It tells whether
+// there was one.
+func (r *Registry) excuseOne(now time.Time) bool {
+	knot := r.knot()
+	waits := func(i *instance) []wait { return knot[i] }
+	for _, i := range r.order {
+		for _, w := range knot[i] {
+			if !w.health {
+				continue
 			}
-			continue
+			rest := path(waits, w.server, i)
+			if rest == nil {
+				continue
+			}
+			if cycle := append([]wait{w}, rest...); r.persists(now, cycle) {
+				r.excuse(now, cycle)
+				return true
+			}
 		}
-		names := members(cycle)
-		if key := strings.Join(names, " "); !r.cycles[key] {
-			r.cycles[key] = true
-			r.emit(Cycle{names})
-		}
+	}
+	return false
+}
+
+// excuse lets the youngest that waits for health alone through.
+func (r *Registry) excuse(now time.Time, cycle []wait) {
+	w := youngest(slices.DeleteFunc(slices.Clone(cycle), func(w wait) bool { return !w.health }))
+	r.tellCycle(cycle, true)
+	if w.server.excused == nil {
+		w.server.excused = map[string]string{}
+	}
+	w.server.excused[w.client.Name] = fmt.Sprintf("cycle of %s: %s listens but is not healthy yet",
+		strings.Join(members(cycle), ", "), w.server.Service)
+	for _, h := range matching(w.client.holds, func(h *hold) bool { return h.server == w.server }) {
+		r.recheck(now, h)
+		r.publish(h.target)
 	}
 }
 

@@ -1,11 +1,9 @@
 package registry
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -17,7 +15,7 @@ func (r *Registry) start(now time.Time, in Started) {
 	r.close(now, i)
 	i.phase, i.started, i.heldUntil = running, now, time.Time{}
 	i.ready, i.settled, i.settledTold = false, false, false
-	r.openGate(i)
+	r.openGate(now, i)
 	r.reconsider(now, i)
 	if len(i.Ports) > 0 {
 		r.checkReady(now, i) // others of its namespace may serve them
@@ -40,29 +38,31 @@ func (r *Registry) end(now time.Time, in Ended) {
 }
 
 // close forgets the listeners and the connects of an instance whose program is
-// not there any more.
+// not there any more. What is open is told when both are forgotten: others may
+// queue then where the instance did.
 func (r *Registry) close(now time.Time, i *instance) {
-	for _, h := range matching(i.holds, func(*hold) bool { return true }) {
+	holds := matching(i.holds, func(*hold) bool { return true })
+	for _, h := range holds {
 		r.cancel(now, h)
 	}
 	clear(i.listeners)
 	i.newest, i.reopened = time.Time{}, time.Time{}
+	i.forgetHealth()
 	r.dropListeners(now, i)
+	for _, h := range holds {
+		r.publish(h.target)
+	}
 }
 
 // dropListeners takes an instance off the endpoints at which it listens no more.
 func (r *Registry) dropListeners(now time.Time, i *instance) {
-	var own []*endpoint
-	for _, e := range r.endpoints {
-		if e.listener == i && !i.listensAt(e.at) {
-			own = append(own, e)
+	for _, e := range r.endpointsOf(i) {
+		if slices.Contains(i.Addrs, e.at.Addr()) && i.listensAt(e.at) {
+			continue
 		}
-	}
-	slices.SortFunc(own, func(a, b *endpoint) int { return a.at.Compare(b.at) })
-	for _, e := range own {
 		other := r.otherListener(e, i)
 		e.serving = e.serving && other != nil
-		r.setListener(e, other)
+		r.setListener(now, e, other)
 		if e.waiting > 0 {
 			r.watchCycles(now)
 		}
@@ -87,7 +87,7 @@ func (r *Registry) listen(now time.Time, in Listened) {
 			continue // a second listener, or listen(2) again
 		}
 		before := e.listener
-		r.setListener(e, i)
+		r.setListener(now, e, i)
 		switch {
 		case before != nil && e.serving: // the port was free for it, so the other has closed
 			r.publish(e)
@@ -120,11 +120,14 @@ func (r *Registry) serve(now time.Time, at netip.AddrPort) {
 	if e == nil || !e.isListening() || e.serving {
 		return
 	}
-	e.serving = true
+	e.serving, e.served = true, now
 	if e.queued() > 0 {
 		r.emit(Drain{at})
 	}
 	r.publish(e)
+	if e.barred > 0 {
+		r.watchCycles(now)
+	}
 	for _, m := range r.byAddr[at.Addr()] {
 		if m.phase == running && (m.declares(at.Port()) || m == e.listener) {
 			r.checkReady(now, m)
@@ -138,16 +141,31 @@ func (r *Registry) publish(e *endpoint) {
 	if !e.isListening() && e.waiting == 0 {
 		delete(r.endpoints, e.at)
 	}
-	open := e.serving && e.queued() == 0
+	open := e.serving && e.queued() == 0 && e.listener.isOpenToAll()
 	if open == e.open {
 		return
 	}
 	e.open = open
+	if r.takeBack(e) {
+		return
+	}
+	e.told, e.toldIn = len(r.out)+1, r.steps
 	if open {
 		r.emit(Open{e.at})
 	} else {
 		r.emit(Shut{e.at})
 	}
+}
+
+// takeBack withdraws what the step has told of the endpoint's openness, which is
+// not true any more: who reads the outputs in order must not take a Drain between
+// the two for settled by an Open.
+func (r *Registry) takeBack(e *endpoint) bool {
+	if e.told == 0 || e.toldIn != r.steps {
+		return false
+	}
+	r.out[e.told-1], e.told = nil, 0
+	return true
 }
 
 func (r *Registry) checkReady(now time.Time, i *instance) {
@@ -225,16 +243,17 @@ func later(a, b time.Time) time.Time {
 // after its target's start, and a cycle would lose all of its edges at once.
 func (r *Registry) settle(now time.Time) {
 	for _, i := range r.order {
-		isComplete := i.phase == running && !i.settled && i.ready && len(i.Ports) > 0
+		isComplete := i.phase == running && (!i.settled || i.capped) && i.ready && len(i.Ports) > 0
 		at, ends := i.settlesAt()
 		if !isComplete && (!ends || at.After(now)) {
 			continue
 		}
+		quiet, isQuiet := i.quietAt()
 		i.settled = true
-		if quiet, ok := i.quietAt(); !isComplete && (!ok || quiet.After(now)) {
-			continue
+		i.capped = !isComplete && (!isQuiet || quiet.After(now))
+		if !i.capped {
+			r.reconsider(now, i)
 		}
-		r.reconsider(now, i)
 	}
 }
 
@@ -247,29 +266,4 @@ func (r *Registry) tellSettled() {
 			r.emit(Settled{i.Name})
 		}
 	}
-}
-
-func (i *instance) exitCause() string {
-	return fmt.Sprintf("%s exited with code %d", i.Service, i.code)
-}
-
-// portCause says what a settled instance listens on instead.
-func (i *instance) portCause(at netip.AddrPort) string {
-	var addrs []string
-	var ports []uint16
-	for _, l := range slices.SortedFunc(maps.Keys(i.listeners), func(a, b listener) int { return a.at.Compare(b.at) }) {
-		ports = append(ports, l.at.Port())
-		if l.at.Port() == at.Port() {
-			addrs = append(addrs, shown(l.at.Addr()))
-		}
-	}
-	switch {
-	case len(ports) == 0:
-		return i.Service + " listens on no port"
-	case len(addrs) > 0:
-		return fmt.Sprintf("%s listens on %s only", i.Service, strings.Join(addrs, ", "))
-	}
-	slices.Sort(ports)
-	list := strings.Trim(fmt.Sprint(slices.Compact(ports)), "[]")
-	return fmt.Sprintf("%s listens on %s only", i.Service, strings.ReplaceAll(list, " ", ", "))
 }

@@ -6,9 +6,9 @@ import "testing"
 func TestGoneLeavesNothing(t *testing.T) {
 	t.Parallel()
 	r, target := crowd(false)
-	r.Step(epoch, Connect{1, "i1", target})
+	r.Step(epoch, Connect{ID: 1, Client: "i1", Target: target})
 	for id := uint64(2); id < 1000; id++ {
-		r.Step(epoch, Connect{id, "i2", target})
+		r.Step(epoch, Connect{ID: id, Client: "i2", Target: target})
 		r.Step(epoch, Gone{id})
 	}
 	e := r.endpoints[target]

@@ -38,12 +38,19 @@ type (
 	Removed struct{ Instance string }
 	// Served says that the serve probe of At succeeded.
 	Served struct{ At netip.AddrPort }
+	// Health says what the healthcheck of the instance has found in this run.
+	Health struct {
+		Instance string
+		State    HealthState
+	}
 	// Connect asks what happens to a connect of the instance. ID is the caller's,
-	// unique for ever.
+	// unique for ever. Began is when a connect was held that a Registry before this
+	// one has known, and zero for a new one; give the oldest first.
 	Connect struct {
 		ID     uint64
 		Client string
 		Target netip.AddrPort
+		Began  time.Time
 	}
 	// Gone says that the client of a held connect went away.
 	Gone struct{ ID uint64 }
@@ -62,6 +69,7 @@ func (Listened) input()   {}
 func (Removed) input()    {}
 func (Unlistened) input() {}
 func (Served) input()     {}
+func (Health) input()     {}
 func (Connect) input()    {}
 func (Gone) input()       {}
 func (Take) input()       {}
@@ -75,7 +83,7 @@ type (
 	// Pass lets the connect go on, nobody waits.
 	Pass struct{ ID uint64 }
 	// Hold has the connect wait from now on. It may be released as soon as Target
-	// serves.
+	// serves and is healthy.
 	Hold struct {
 		ID     uint64
 		Client string
@@ -113,11 +121,20 @@ type (
 		At       netip.AddrPort
 		Instance string
 	}
-	// Drain says that At serves and has waiters whose gates are open: Take them at
-	// the pace of its accept queue, until a Take with room releases none.
+	// Warn says that the client's connects to the server go on, or with Server ""
+	// those to all, although what they were to wait for has not come about. It is
+	// told with each such connect.
+	Warn struct {
+		Client string // instance
+		Server string // service
+		Cause  string
+	}
+	// Drain says that At serves and has waiters that nothing else is in the way of:
+	// Take them at the pace of its accept queue, until a Take with room releases
+	// none.
 	Drain struct{ At netip.AddrPort }
-	// Open says that At serves and nobody waits but behind a closed Gate; connects
-	// need not ask any more, but for clients whose Gate is closed.
+	// Open says that At serves, is healthy, and nobody waits but behind a closed
+	// Gate; connects need not ask any more, but for clients whose Gate is closed.
 	Open struct{ At netip.AddrPort }
 	// Shut says that an Open is no longer true.
 	Shut struct{ At netip.AddrPort }
@@ -136,8 +153,12 @@ type (
 		Instance string
 		Open     bool
 	}
-	// Cycle says that these services wait for each other.
-	Cycle struct{ Members []string }
+	// Cycle says that these services wait for each other. Ended: one that waited
+	// for health alone is let through, which ends it.
+	Cycle struct {
+		Members []string
+		Ended   bool
+	}
 )
 
 func (Pass) output()     {}
@@ -147,6 +168,7 @@ func (Refuse) output()   {}
 func (Expire) output()   {}
 func (Canceled) output() {}
 func (Probe) output()    {}
+func (Warn) output()     {}
 func (Drain) output()    {}
 func (Open) output()     {}
 func (Shut) output()     {}

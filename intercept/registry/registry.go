@@ -9,7 +9,7 @@
 // gets exactly one later Release, Refuse, Expire or Canceled. The same inputs
 // give the same outputs in the same order.
 // Tests: inputs in, lines of text out, in testdata; FuzzRegistry keeps the
-// promises.
+// promises; docs/gates.md is checked cell by cell.
 package registry
 
 import (
@@ -23,18 +23,6 @@ import (
 // Settle is how long after its newest listener an instance without declared
 // ports is taken to have opened all it will.
 const Settle = 5 * time.Second
-
-// Instance describes one process or container of a service.
-type Instance struct {
-	Name        string // unique in the project
-	Service     string
-	Addrs       []netip.Addr // all that reach it; others may have the same, see shared
-	Ports       []uint16     // declared TCP ports
-	HoldTimeout time.Duration
-	Jobs        []string // services that must exit with 0 before this one's connects to others go on
-	HoldSelf    bool     // hold connects to its own addresses too
-	NoHold      bool     // never hold its connects
-}
 
 type phase int
 
@@ -58,6 +46,11 @@ type instance struct {
 	heldUntil   time.Time             // when the last hold of it on another ended
 	listeners   map[listener]struct{} // as they were told
 	missed      int                   // how many wait for it to listen
+	capped      bool                  // settled by the hold timeout alone
+
+	health    HealthState
+	healthyAt time.Time
+	excused   map[string]string // clients that need not wait for its health: why
 
 	gate       gate
 	holds      map[uint64]*hold    // as the client
@@ -71,10 +64,13 @@ type endpoint struct {
 	at       netip.AddrPort
 	listener *instance // who listens there, nil for nobody
 	serving  bool      // listening, and past its serve probe
-	open     bool      // serving and nobody queues: told with Open
-	waiters  []*hold   // oldest first; ended ones are skipped
-	waiting  int       // of those, how many have not ended
-	gated    int       // of those again, how many wait for their client's gate
+	served   time.Time // since when
+	open     bool      // serving, healthy, and nobody queues: told with Open
+	told     int       // by which output of the step toldIn, counted from 1, 0 for none
+	toldIn   int
+	waiters  []*hold // oldest first; ended ones are skipped
+	waiting  int     // of those, how many have not ended
+	barred   int     // of those again, how many wait for a gate or for health
 }
 
 func (e *endpoint) isListening() bool { return e.listener != nil }
@@ -86,9 +82,11 @@ type hold struct {
 	target   *endpoint
 	began    time.Time
 	deadline time.Time
-	place    int  // in the heap of deadlines
-	gated    bool // the client's gate is closed
-	spared   bool // its cycle's youngest edge was ended in its place
+	place    int       // in the heap of deadlines, -1 without a deadline
+	grace    time.Time // no deadline before
+	gated    bool      // the client's gate is closed
+	sick     bool      // the server is not known to be healthy
+	spared   bool      // its cycle's youngest edge was ended in its place
 	ended    bool
 }
 
@@ -99,9 +97,12 @@ type Registry struct {
 	byAddr    map[netip.Addr][]*instance // its members, by name
 	endpoints map[netip.AddrPort]*endpoint
 	holds     map[uint64]*hold
-	deadlines deadlines       // of all holds
+	deadlines deadlines       // of the holds that have one
 	cycleAt   time.Time       // when to look for cycles, zero for never
 	cycles    map[string]bool // those told
+	described []*instance     // anew, by Add, since the last Step
+	stepped   time.Time       // the last Step
+	steps     int             // how many there were
 	out       []Output
 }
 
@@ -116,25 +117,6 @@ func New() *Registry {
 	}
 }
 
-// Add makes an instance known. Until Started, connects to it are held. Jobs may
-// be added later than who waits for them, but before that is started.
-func (r *Registry) Add(i Instance) {
-	in := &instance{
-		Instance: i, gate: closedGate(i.Jobs),
-		listeners: map[listener]struct{}{}, holds: map[uint64]*hold{}, edges: map[*instance]*edge{},
-	}
-	r.instances[i.Name] = in
-	r.order = append(r.order, in)
-	slices.SortFunc(r.order, byName)
-	for _, a := range i.Addrs {
-		r.byAddr[a] = append(r.byAddr[a], in)
-		slices.SortFunc(r.byAddr[a], byName)
-	}
-	for _, h := range r.waitingAt(in) {
-		r.assign(h)
-	}
-}
-
 func byName(a, b *instance) int { return strings.Compare(a.Name, b.Name) }
 
 // Step takes one input that happened at now and returns what is to be done, in
@@ -142,7 +124,8 @@ func byName(a, b *instance) int { return strings.Compare(a.Name, b.Name) }
 // passes; other inputs that name unknown instances or holds are ignored.
 func (r *Registry) Step(now time.Time, in Input) []Output {
 	clear(r.out)
-	r.out = r.out[:0]
+	r.out, r.stepped, r.steps = r.out[:0], now, r.steps+1
+	r.revise(now)
 	switch in := in.(type) {
 	case Started:
 		r.start(now, in)
@@ -156,11 +139,14 @@ func (r *Registry) Step(now time.Time, in Input) []Output {
 		r.unlisten(now, in.At)
 	case Served:
 		r.serve(now, in.At)
+	case Health:
+		r.noteHealth(now, in)
 	case Connect:
 		r.connect(now, in)
 	case Gone:
 		if h := r.holds[in.ID]; h != nil {
 			r.cancel(now, h)
+			r.publish(h.target)
 		}
 	case Take:
 		r.take(now, in)
@@ -170,12 +156,16 @@ func (r *Registry) Step(now time.Time, in Input) []Output {
 	r.expire(now)
 	r.findCycles(now)
 	r.tellSettled()
+	r.out = slices.DeleteFunc(r.out, func(o Output) bool { return o == nil })
 	return r.out
 }
 
-// Next tells when Step wants a Tick; ok is false when only an input can change
-// anything.
+// Next tells when Step wants a Tick: after an Add that changes something, at
+// once; ok is false when only an input can change anything.
 func (r *Registry) Next() (at time.Time, ok bool) {
+	if len(r.described) > 0 {
+		return r.stepped, true
+	}
 	earlier := func(t time.Time) {
 		if !ok || t.Before(at) {
 			at, ok = t, true

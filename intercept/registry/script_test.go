@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"net/netip"
@@ -21,12 +22,14 @@ var epoch = time.Unix(1_000_000, 0)
 // TestScripts runs each file of testdata: inputs at the start of a line, what
 // came of them indented below. Ticks are given as Next wants them.
 //
-//	instance NAME [service=S] [addr=A,B] [ports=1,2] [timeout=D] [jobs=S,T] [self] [nohold]
+//	instance NAME [service=S] [addr=A,B] [ports=1,2] [timeout=D] [jobs=S,T?] [healthy=S,T?] [health] [self] [nohold]
 //	TIME started NAME | ended NAME CODE [final] | listened NAME ADDR:PORT [probe] [v6only]
-//	TIME removed NAME | added NAME [as for instance]
-//	TIME unlistened AT | served AT | connect ID CLIENT -> AT | gone ID | take AT MAX
-//	TIME until | waiting NAME
+//	TIME removed NAME | added NAME [as for instance] | hashealth NAME [no]
+//	TIME unlistened AT | served AT | health NAME healthy|unhealthy|unknown
+//	TIME connect ID CLIENT -> AT [since TIME] | gone ID | take AT MAX
+//	TIME until | waiting NAME | diagnose CLIENT -> AT
 //
+// jobs and healthy are what the instance requires, those with a ? are optional.
 // AT is NAME:PORT, or ADDR:PORT, or lo.X:PORT for the loopback X; the addresses *
 // and ** stand for all of IPv4 and of IPv6. An instance has the address 10.0.0.N
 // unless told otherwise, N counting from 1.
@@ -84,7 +87,7 @@ func (s *script) run(text string) string {
 			fmt.Fprintln(&s.text, line)
 		case words[0] == "instance":
 			fmt.Fprintln(&s.text, line)
-			s.r.Add(s.instance(words[1:]))
+			s.add(s.now, s.instance(words[1:]))
 		default:
 			at := epoch.Add(s.duration(words[0]))
 			s.tickUntil(at)
@@ -92,10 +95,16 @@ func (s *script) run(text string) string {
 			switch words[1] {
 			case "until":
 			case "added":
-				s.r.Add(s.instance(words[2:]))
+				s.add(at, s.instance(words[2:]))
+			case "hashealth":
+				s.r.SetHasHealth(words[2], len(words) == 3)
+				s.tell(at)
 			case "waiting":
 				holds, held := s.r.Waiting(words[2])
 				fmt.Fprintf(&s.text, "  %v %s waits for %d and is waited for by %d\n", at.Sub(epoch), words[2], holds, held)
+			case "diagnose":
+				f, ok := s.r.Diagnose(words[2], s.at(words[4]))
+				fmt.Fprintf(&s.text, "  %v %v %s about %s: %s\n", at.Sub(epoch), ok, f.Kind, f.About, f.Cause)
 			default:
 				s.step(at, s.input(words[1], words[2:]))
 			}
@@ -117,6 +126,18 @@ func (s *script) tickUntil(at time.Time) {
 	s.t.Fatal("Next does not get past a time that Step was given")
 }
 
+func (s *script) add(at time.Time, i Instance) {
+	s.check.add(i)
+	s.tell(at)
+}
+
+// tell has the registry tell what comes of a description.
+func (s *script) tell(at time.Time) {
+	if len(s.r.described) > 0 {
+		s.step(at, Tick{})
+	}
+}
+
 func (s *script) step(at time.Time, in Input) {
 	for _, o := range s.check.step(at, in) {
 		fmt.Fprintf(&s.text, "  %v %s\n", at.Sub(epoch), lineOf(o))
@@ -126,6 +147,9 @@ func (s *script) step(at time.Time, in Input) {
 func (s *script) instance(words []string) Instance {
 	i := Instance{Name: words[0], Service: words[0], HoldTimeout: time.Minute}
 	i.Addrs = []netip.Addr{netip.AddrFrom4([4]byte{10, 0, 0, byte(len(s.addrs) + 1)})}
+	if addr, known := s.addrs[i.Name]; known {
+		i.Addrs[0] = addr
+	}
 	for _, word := range words[1:] {
 		key, value, _ := strings.Cut(word, "=")
 		list := strings.Split(value, ",")
@@ -144,7 +168,11 @@ func (s *script) instance(words []string) Instance {
 		case "timeout":
 			i.HoldTimeout = s.duration(value)
 		case "jobs":
-			i.Jobs = list
+			i.Requires = append(i.Requires, requirements(ServiceCompleted, list)...)
+		case "healthy":
+			i.Requires = append(i.Requires, requirements(ServiceHealthy, list)...)
+		case "health":
+			i.HasHealth = true
 		case "self":
 			i.HoldSelf = true
 		case "nohold":
@@ -155,6 +183,14 @@ func (s *script) instance(words []string) Instance {
 	}
 	s.addrs[i.Name] = i.Addrs[0]
 	return i
+}
+
+func requirements(c Condition, services []string) (rs []Requirement) {
+	for _, service := range services {
+		name, optional := strings.CutSuffix(service, "?")
+		rs = append(rs, Requirement{name, c, !optional})
+	}
+	return rs
 }
 
 func (s *script) input(verb string, words []string) Input {
@@ -173,7 +209,13 @@ func (s *script) input(verb string, words []string) Input {
 	case "served":
 		return Served{s.at(words[0])}
 	case "connect":
-		return Connect{uint64(s.number(words[0])), words[1], s.at(words[3])}
+		in := Connect{ID: uint64(s.number(words[0])), Client: words[1], Target: s.at(words[3])}
+		if has("since") {
+			in.Began = epoch.Add(s.duration(words[5]))
+		}
+		return in
+	case "health":
+		return Health{words[0], map[string]HealthState{"healthy": Healthy, "unhealthy": Unhealthy}[words[1]]}
 	case "gone":
 		return Gone{uint64(s.number(words[0]))}
 	case "take":
@@ -232,6 +274,13 @@ func lineOf(o Output) string {
 		return fmt.Sprintf("refuse %d after %v: %s", o.ID, o.Elapsed, o.Cause)
 	case Expire:
 		return fmt.Sprintf("expire %d after %v: %s", o.ID, o.Elapsed, o.Cause)
+	case Warn:
+		return fmt.Sprintf("warn %s -> %s: %s", o.Client, cmp.Or(o.Server, "all"), o.Cause)
+	case Cycle:
+		if !o.Ended {
+			return fmt.Sprint("cycle ", o.Members)
+		}
+		return fmt.Sprintf("cycle %v ended", o.Members)
 	default:
 		return name + " " + strings.Trim(fmt.Sprint(o), "{}")
 	}

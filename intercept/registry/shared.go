@@ -55,10 +55,10 @@ func (r *Registry) server(client *instance, at netip.AddrPort) (server *instance
 	}
 	members := r.byAddr[at.Addr()]
 	if len(members) == 1 {
-		return members[0], members[0].lostCause(at)
+		return members[0], members[0].lostCause(client, at)
 	}
 	if slices.Contains(members, client) && client.declares(at.Port()) {
-		return client, client.lostCause(at)
+		return client, client.lostCause(client, at)
 	}
 	may := r.prospects(client, at)
 	switch len(may) {
@@ -75,7 +75,7 @@ func (r *Registry) server(client *instance, at netip.AddrPort) (server *instance
 func (r *Registry) prospects(client *instance, at netip.AddrPort) (may []*instance) {
 	for _, m := range r.othersAt(client, at) {
 		switch {
-		case m.lostCause(at) != "":
+		case m.lostCause(client, at) != "":
 		case m.declares(at.Port()):
 			return []*instance{m}
 		default:
@@ -97,7 +97,7 @@ func (r *Registry) othersAt(client *instance, at netip.AddrPort) []*instance {
 func (r *Registry) allLost(client *instance, at netip.AddrPort) string {
 	var causes []string
 	for _, m := range r.othersAt(client, at) {
-		cause := m.lostCause(at)
+		cause := m.lostCause(client, at)
 		if m.declares(at.Port()) {
 			return cause
 		}
@@ -111,23 +111,28 @@ func (r *Registry) allLost(client *instance, at netip.AddrPort) string {
 func (i *instance) declares(port uint16) bool { return slices.Contains(i.Ports, port) }
 
 // lostCause says why at, where the instance does not listen, is not to be waited
-// for, "" if it is.
-func (i *instance) lostCause(at netip.AddrPort) string {
+// for, "" if it is. Who has declared that it waits for health waits for longer than
+// a start-up window may last.
+func (i *instance) lostCause(client *instance, at netip.AddrPort) string {
 	switch {
 	case i.phase == exited:
 		return i.exitCause()
+	case i.capped && i.mayBecomeHealthyFor(client):
+		return ""
 	case i.settled && i.phase == running:
 		return i.portCause(at)
 	}
 	return ""
 }
 
-// waitingAt returns the holds, oldest first, on what does not listen at any of
-// the instance's addresses.
+// holdsAt returns the holds, oldest first, on any of the instance's addresses.
+func (r *Registry) holdsAt(i *instance) []*hold {
+	return matching(r.holds, func(h *hold) bool { return slices.Contains(i.Addrs, h.target.at.Addr()) })
+}
+
+// waitingAt returns those of them that are on what does not listen.
 func (r *Registry) waitingAt(i *instance) []*hold {
-	return matching(r.holds, func(h *hold) bool {
-		return !h.target.isListening() && slices.Contains(i.Addrs, h.target.at.Addr())
-	})
+	return slices.DeleteFunc(r.holdsAt(i), func(h *hold) bool { return h.target.isListening() })
 }
 
 // reconsider refuses the holds that wait for nobody any more, now that the
@@ -138,24 +143,20 @@ func (r *Registry) reconsider(now time.Time, i *instance) {
 			r.refuse(now, h, lost)
 			continue
 		}
-		r.assign(h)
+		r.assign(now, h)
 	}
 }
 
 // assign makes the hold wait for who is to serve it now.
-func (r *Registry) assign(h *hold) {
-	server, lost := r.server(h.client, h.target.at)
-	if server == h.server || lost != "" {
-		return
+func (r *Registry) assign(now time.Time, h *hold) {
+	if server, lost := r.server(h.client, h.target.at); server != h.server && lost == "" {
+		h.leave()
+		h.miss(-1)
+		h.server = server
+		h.miss(1)
+		h.join()
 	}
-	h.leave()
-	h.miss(-1)
-	h.server = server
-	h.miss(1)
-	h.join()
-	if gated := h.isGated(); gated != h.gated {
-		r.setGated(h, gated)
-	}
+	r.recheck(now, h)
 }
 
 // miss counts a hold for or against who is to listen for it.
@@ -166,7 +167,7 @@ func (h *hold) miss(n int) {
 }
 
 // setListener notes who listens at the endpoint now, nil for nobody.
-func (r *Registry) setListener(e *endpoint, i *instance) {
+func (r *Registry) setListener(now time.Time, e *endpoint, i *instance) {
 	waiters := slices.DeleteFunc(slices.Clone(e.waiters), func(h *hold) bool { return h.ended })
 	for _, h := range waiters {
 		h.miss(-1)
@@ -176,7 +177,7 @@ func (r *Registry) setListener(e *endpoint, i *instance) {
 		h.miss(1)
 	}
 	for _, h := range waiters {
-		r.assign(h)
+		r.assign(now, h)
 	}
 }
 
@@ -219,13 +220,8 @@ func (r *Registry) remove(now time.Time, in Removed) {
 	}
 	r.close(now, i)
 	delete(r.instances, i.Name)
-	isIt := func(m *instance) bool { return m == i }
-	r.order = slices.DeleteFunc(r.order, isIt)
-	for _, a := range i.Addrs {
-		if r.byAddr[a] = slices.DeleteFunc(r.byAddr[a], isIt); len(r.byAddr[a]) == 0 {
-			delete(r.byAddr, a)
-		}
-	}
+	r.order = slices.DeleteFunc(r.order, func(m *instance) bool { return m == i })
+	r.unlocate(i)
 	for _, h := range r.waitingAt(i) {
 		// Without it the client may be the only member.
 		if len(r.othersAt(h.client, h.target.at)) == 0 {
@@ -268,6 +264,8 @@ func (r *Registry) cause(h *hold) string {
 		return name + " does not listen yet"
 	case !e.serving:
 		return name + " listens but does not serve yet"
+	case h.sick:
+		return name + " listens but is not healthy yet"
 	default:
 		return name + " has others waiting before"
 	}

@@ -3,12 +3,16 @@ package seccomp
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"upall/internal/linux"
 )
 
 const socketPerms = 0o600
@@ -17,40 +21,95 @@ const socketPerms = 0o600
 // the socket.
 const handOverLimit = 10 * time.Second
 
+// AgentOptions are for ListenAgent.
+type AgentOptions struct {
+	// Path is where the socket is. One that a killed upall left there is replaced.
+	Path string
+	// Attach gets each hand-over, concurrently. It owns the NotifyFD, also when it
+	// returns an error; the error makes the sender fail. What is to survive this
+	// process must be kept before it returns. A hand-over may come a second time
+	// then, with the same State.HandOver: attach closes the NotifyFD and returns
+	// what it returned before.
+	Attach func(State, *NotifyFD) error
+	// Keep gets the socket and each connection. Nil: they end with this process.
+	Keep Keep
+	// Listener is the socket of an earlier process. Nil: it is made.
+	Listener *linux.FD
+	// Conns are the connections of an earlier process, by the names of their
+	// entries (HandOverEntry).
+	Conns map[string]*linux.FD
+	// Logger gets what only developers read. Nil means none.
+	Logger *slog.Logger
+}
+
 // Agent receives notifyFDs on a unix socket.
 type Agent struct {
 	listener *net.UnixListener
 	attach   func(State, *NotifyFD) error
+	keep     Keep // nil: none
+	log      *slog.Logger
 	served   sync.WaitGroup
 
 	mu    sync.Mutex // guards conns
 	conns map[*net.UnixConn]struct{}
 }
 
-// ListenAgent opens the socket at path, readable and writable for its owner
-// alone, and calls attach for each hand-over, concurrently. attach owns the
-// NotifyFD, also when it returns an error; the error makes the sender fail.
+// ListenAgent opens the socket, readable and writable for its owner alone, or goes
+// on with an earlier process' one. It owns the descriptors in o, also on an error.
 //
-// A socket that a killed upall left at path is replaced. Many containers may see
-// one socket, or links of it, in a directory of theirs: it is State.Metadata that
-// tells them apart. Their users must then be permitted to write to it.
-func ListenAgent(path string, attach func(State, *NotifyFD) error) (*Agent, error) {
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if errors.Is(err, unix.EADDRINUSE) {
-		if err := removeStale(path); err != nil {
-			return nil, fmt.Errorf("listen for hand-overs: %w", err)
-		}
-		listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+// Many containers may see one socket, or links of it, in a directory of theirs: it
+// is State.Metadata that tells them apart. Their users must then be permitted to
+// write to it.
+func ListenAgent(o AgentOptions) (*Agent, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &Agent{attach: o.Attach, keep: o.Keep, log: o.Logger, conns: map[*net.UnixConn]struct{}{}}
+	adopted, err := adoptConns(o.Conns)
+	if err != nil {
+		return nil, errors.Join(err, o.Listener.Close())
+	}
+	if o.Listener != nil {
+		a.listener, err = adoptListener(o.Listener)
+	} else {
+		err = a.listen(o.Path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen for hand-overs: %w", err)
+		err = fmt.Errorf("listen for hand-overs: %w", err)
+		for _, conn := range adopted {
+			err = errors.Join(err, conn.Close())
+		}
+		return nil, err
 	}
-	if err := os.Chmod(path, socketPerms); err != nil {
-		return nil, errors.Join(err, listener.Close())
+	for number, conn := range adopted {
+		a.served.Go(func() { a.serve(conn, number, true) })
 	}
-	a := &Agent{listener: listener, attach: attach, conns: map[*net.UnixConn]struct{}{}}
 	a.served.Go(a.accept)
 	return a, nil
+}
+
+// listen makes the socket.
+func (a *Agent) listen(path string) error {
+	var err error
+	address := &net.UnixAddr{Name: path, Net: "unix"}
+	a.listener, err = net.ListenUnix("unix", address)
+	if errors.Is(err, unix.EADDRINUSE) {
+		if err := removeStale(path); err != nil {
+			return err
+		}
+		a.listener, err = net.ListenUnix("unix", address)
+	}
+	if err != nil {
+		return err
+	}
+	err = os.Chmod(path, socketPerms)
+	if err == nil && a.keep != nil {
+		err = a.put(AgentEntry, a.listener)
+	}
+	if err != nil {
+		return errors.Join(err, a.listener.Close())
+	}
+	return nil
 }
 
 // removeStale removes a socket on which nobody listens.
@@ -73,9 +132,13 @@ func removeStale(path string) error {
 }
 
 // Close closes the socket, ends the hand-overs whose state has not come yet and
-// waits for the others.
+// waits for the others. Nothing of the Agent is kept any more.
 func (a *Agent) Close() error {
-	err := a.listener.Close()
+	var err error
+	if a.keep != nil {
+		err = a.keep.Drop(AgentEntry)
+	}
+	err = errors.Join(err, a.listener.Close())
 	a.mu.Lock()
 	for conn := range a.conns {
 		_ = conn.SetReadDeadline(time.Unix(1, 0)) // long over
@@ -86,13 +149,22 @@ func (a *Agent) Close() error {
 	return err
 }
 
+// accept keeps each connection before anything else is done with it: the senders
+// of containers do not wait for an answer, and would not come again.
 func (a *Agent) accept() {
 	for {
 		conn, err := a.listener.AcceptUnix()
 		if err != nil {
 			return // closed
 		}
-		a.served.Go(func() { a.serve(conn) })
+		number, kept := max(1, rand.Uint64()), false
+		if a.keep != nil {
+			err := a.put(handOverEntry(number), conn)
+			if kept = err == nil; !kept {
+				a.log.Error("keep a hand-over", "error", err)
+			}
+		}
+		a.served.Go(func() { a.serve(conn, number, kept) })
 	}
 }
 
@@ -115,22 +187,36 @@ func (a *Agent) leave(conn *net.UnixConn) {
 
 // serve leaves errors to the sender, who sees the connection closed unanswered
 // and reports it on the service's own stderr.
-func (a *Agent) serve(conn *net.UnixConn) {
-	defer func() { _ = conn.Close() }()
+func (a *Agent) serve(conn *net.UnixConn, number uint64, kept bool) {
+	defer a.end(conn, number, kept)
 	if !a.enter(conn) {
 		return
 	}
 	state, notifyFD, err := receiveState(conn)
 	a.leave(conn)
 	if err != nil {
+		a.log.Debug("hand-over", "error", err)
 		return
 	}
+	state.HandOver = number
 	if state.PID == 0 {
 		state.PID = peer(conn)
 	}
 	if a.attach(state, notifyFD) == nil {
 		_, _ = conn.Write([]byte{attached})
 	}
+}
+
+// end comes after the answer: if this process dies before, the next one serves the
+// connection again.
+func (a *Agent) end(conn *net.UnixConn, number uint64, kept bool) {
+	if kept && a.keep != nil {
+		if err := a.keep.Drop(handOverEntry(number)); err != nil {
+			a.log.Error("drop a hand-over", "error", err)
+		}
+	}
+	discard(conn) // not sooner: the next one needs it
+	_ = conn.Close()
 }
 
 // peer returns the process that connected, in our PID namespace, 0 if it is not

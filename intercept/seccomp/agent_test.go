@@ -16,10 +16,10 @@ import (
 func testAgent(t *testing.T, path string) (*Agent, <-chan handedOver) {
 	t.Helper()
 	given := make(chan handedOver, 1) // tests hand over once
-	agent, err := ListenAgent(path, func(s State, fd *NotifyFD) error {
+	agent, err := ListenAgent(AgentOptions{Path: path, Attach: func(s State, fd *NotifyFD) error {
 		given <- handedOver{s, fd}
 		return fd.Close()
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,9 +110,42 @@ func TestAgentPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ path, want string }{{path, "another upall listens"}, {file, "is no socket"}} {
-		_, err := ListenAgent(tt.path, nil)
+		_, err := ListenAgent(AgentOptions{Path: tt.path})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("listen on %s: %v, want %q", tt.path, err, tt.want)
 		}
+	}
+}
+
+// failing keeps nothing but what has its name.
+type failing string
+
+func (f failing) Put(name string, _ []byte, _ ...int) error {
+	if name == string(f) {
+		return nil
+	}
+	return errors.New("no keeper")
+}
+
+func (failing) Drop(string) error { return nil }
+
+// TestAgentKeepFails: without its socket kept an Agent does not begin; a hand-over
+// that cannot be kept is served all the same.
+func TestAgentKeepFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "agent")
+	if _, err := ListenAgent(AgentOptions{Path: path, Keep: failing("")}); err == nil {
+		t.Error("it listens")
+	}
+	agent, err := ListenAgent(AgentOptions{Path: path, Keep: failing(AgentEntry), Attach: func(_ State, fd *NotifyFD) error { return fd.Close() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sender{dial(t, path), t}
+	s.asks()
+	s.hears(here)
+	s.hands()
+	s.hears(attached)
+	if err := agent.Close(); err != nil {
+		t.Error(err)
 	}
 }

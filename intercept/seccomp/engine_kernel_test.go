@@ -38,10 +38,10 @@ func TestKernelListenerPath(t *testing.T) {
 
 	socket := filepath.Join(t.TempDir(), "agent")
 	given := make(chan handedOver, 1) // one container is run
-	agent, err := ListenAgent(socket, func(state State, fd *NotifyFD) error {
+	agent, err := ListenAgent(AgentOptions{Path: socket, Attach: func(state State, fd *NotifyFD) error {
 		given <- handedOver{state, fd}
 		return nil
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

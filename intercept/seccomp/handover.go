@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +26,11 @@ import (
 //	    | -- state JSON + SCM_RIGHTS fds -----> |  State.Metadata tells who it is
 //	    | <----------------------- one byte --- |  "attached": the shim execs; runc has closed already
 //	    | close                                 |
+//
+// The Agent only looks at what it is sent (SO_PEEK_OFF) until attach has returned:
+// with the descriptor of the connection a later process finds the whole of it once
+// more, asks and answers included. So "here" may come again, and hand-overs that are
+// attached already do.
 const (
 	here     = 'H'
 	attached = 'A'
@@ -45,6 +52,10 @@ type State struct {
 	// it is not known. An Agent fills it in where the sender is that process.
 	PID      int    `json:"pid,omitempty"`
 	Metadata string `json:"metadata"`
+	// HandOver tells hand-overs apart. One that comes again, because the process
+	// that took it was killed before it was done with it, has the same number. The
+	// Agent gives it, never 0.
+	HandOver uint64 `json:"-"`
 }
 
 // MarshalState returns the state that a shim sends for the instance that
@@ -77,14 +88,19 @@ func receiveState(conn *net.UnixConn) (State, *NotifyFD, error) {
 }
 
 // readState reads until the bytes are one JSON value, for a stream may be cut
-// anywhere. White space before it is the question whether we are here.
+// anywhere. White space before it is the question whether we are here. All of it
+// stays in the socket.
 func readState(conn *net.UnixConn, fds *[]*linux.FD) ([]byte, error) {
+	raw, err := peekFromStart(conn)
+	if err != nil {
+		return nil, fmt.Errorf("receive hand-over: %w", err)
+	}
 	var data []byte
 	buf := make([]byte, 64<<10)
 	oob := make([]byte, unix.CmsgSpace(4*maxFDs))
 	for len(data) < maxState {
-		n, oobn, _, _, err := conn.ReadMsgUnix(buf, oob)
-		if err != nil { // the numbers may be negative then
+		n, oobn, err := peek(raw, buf, oob)
+		if err != nil {
 			return nil, fmt.Errorf("receive hand-over: %w", err)
 		}
 		if err := parseRights(oob[:oobn], fds); err != nil {
@@ -104,6 +120,58 @@ func readState(conn *net.UnixConn, fds *[]*linux.FD) ([]byte, error) {
 	return nil, errors.New("receive hand-over: state is too long")
 }
 
+// peekFromStart has the first peek begin with the first byte that waits, whatever
+// another process has looked at.
+func peekFromStart(conn *net.UnixConn) (syscall.RawConn, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var setErr error
+	err = raw.Control(func(fd uintptr) {
+		setErr = os.NewSyscallError("setsockopt SO_PEEK_OFF", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PEEK_OFF, 0))
+	})
+	return raw, errors.Join(err, setErr)
+}
+
+// peek waits for bytes that were not looked at yet. They stay in the socket; of the
+// descriptors that came with them it gives duplicates.
+func peek(raw syscall.RawConn, buf, oob []byte) (n, oobn int, err error) {
+	var peekErr error
+	err = raw.Read(func(fd uintptr) bool {
+		peekErr = unix.EINTR
+		for errors.Is(peekErr, unix.EINTR) {
+			n, oobn, _, _, peekErr = unix.Recvmsg(int(fd), buf, oob, unix.MSG_PEEK|unix.MSG_CMSG_CLOEXEC)
+		}
+		return !errors.Is(peekErr, unix.EAGAIN)
+	})
+	if err := errors.Join(err, os.NewSyscallError("recvmsg", peekErr)); err != nil {
+		return 0, 0, err // the numbers may be negative
+	}
+	if n == 0 {
+		return 0, 0, io.ErrUnexpectedEOF
+	}
+	return n, oobn, nil
+}
+
+// discard empties the socket, so that its end is an end to the sender and no
+// reset.
+func discard(conn *net.UnixConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	buf := make([]byte, 64<<10)
+	_ = raw.Control(func(fd uintptr) {
+		for {
+			n, err := unix.Read(int(fd), buf) // it closes descriptors that came in
+			if n <= 0 && !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	})
+}
+
 func parseRights(oob []byte, fds *[]*linux.FD) error {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -115,7 +183,6 @@ func parseRights(oob []byte, fds *[]*linux.FD) error {
 			continue // another kind of message
 		}
 		for _, fd := range rights {
-			unix.CloseOnExec(fd)
 			*fds = append(*fds, linux.NewFD(fd))
 		}
 	}

@@ -71,24 +71,51 @@ var (
 )
 
 // NotifyFD is seccomp's listener file descriptor, owned.
-type NotifyFD struct{ fd *linux.FD }
+type NotifyFD struct {
+	fd    *linux.FD
+	calls *Calls // nil: what was received is forgotten with this process
+}
 
 // NewNotifyFD takes over fd.
-func NewNotifyFD(fd *linux.FD) *NotifyFD { return &NotifyFD{fd} }
+func NewNotifyFD(fd *linux.FD) *NotifyFD { return &NotifyFD{fd: fd} }
 
-// Close gives the descriptor up.
-func (n *NotifyFD) Close() error { return n.fd.Close() }
+// Record has every notification be in calls from its receipt to its response. It
+// takes calls over, and must be called before the first Receive.
+func (n *NotifyFD) Record(calls *Calls) { n.calls = calls }
 
-// Receive waits for a notification and stores it in *to. Errors:
+// FD returns the descriptor, which stays the NotifyFD's, -1 after Close.
+func (n *NotifyFD) FD() int { return n.fd.Int() }
+
+// Close gives the descriptor up, and the Calls.
+func (n *NotifyFD) Close() error {
+	err := n.fd.Close()
+	if n.calls != nil {
+		err = errors.Join(err, n.calls.Close())
+	}
+	return err
+}
+
+// Receive waits for a notification and stores it in *to. With Record it may be
+// called by one goroutine at a time. Errors:
 //   - ErrInterrupted: see Interrupt; nothing was received;
 //   - ErrGone: a caller gave up in the meantime, or (Linux 6.11) no task under
 //     this filter is left;
 //   - anything else: this NotifyFD is of no more use.
 func (n *NotifyFD) Receive(to *Notification) error {
-	*to = Notification{} // the kernel demands zeroes
-	errno := n.ioctl(ioctlRecv, unsafe.Pointer(to))
+	at := to
+	if n.calls != nil {
+		if recorded := n.calls.next(); recorded != nil {
+			at = recorded
+		}
+	}
+	*at = Notification{} // the kernel demands zeroes
+	errno := n.ioctl(ioctlRecv, unsafe.Pointer(at))
 	switch {
 	case errno == 0:
+		if at != to {
+			*to = *at
+			n.calls.received(to.ID)
+		}
 		return nil
 	case errors.Is(errno, unix.EINTR):
 		return ErrInterrupted
@@ -120,17 +147,31 @@ func (n *NotifyFD) send(r *response) error {
 	errno := n.ioctl(ioctlSend, unsafe.Pointer(r))
 	switch {
 	case errno == 0:
+		n.answered(r.id)
 		return nil
 	case errors.Is(errno, unix.ENOENT):
+		n.answered(r.id)
 		return ErrGone
 	}
 	return os.NewSyscallError("send response", errno)
 }
 
+// answered comes after the response: if this process dies in between, the next one
+// finds a call that is not valid any more.
+func (n *NotifyFD) answered(id uint64) {
+	if n.calls != nil {
+		n.calls.answered(id)
+	}
+}
+
 // IsValid tells whether the call still waits: whatever was read of the caller
 // before is then truly the caller's.
 func (n *NotifyFD) IsValid(id uint64) bool {
-	return n.ioctl(ioctlValid, unsafe.Pointer(&id)) == 0
+	errno := n.ioctl(ioctlValid, unsafe.Pointer(&id))
+	if errors.Is(errno, unix.ENOENT) {
+		n.answered(id) // whoever learns so may never respond
+	}
+	return errno == 0
 }
 
 // ReplaceFD makes descriptor target of the caller refer to the file of source.
@@ -143,6 +184,7 @@ func (n *NotifyFD) ReplaceFD(id uint64, source *linux.FD, target int, closeOnExe
 	case errno == 0:
 		return nil
 	case errors.Is(errno, unix.ENOENT):
+		n.answered(id)
 		return ErrGone
 	default:
 		return fmt.Errorf("replace descriptor %d of the caller: %w", target, errno)

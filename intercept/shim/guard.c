@@ -1,13 +1,17 @@
 // The guard is the parent of a service's program in the process runtime. It is
 // the reaper of every process that descends from it, so that nothing outlives
-// the service, and it ends them all when upall goes away, however that happens.
+// the service, and it ends them all when upall goes away, however that happens:
+// when nobody has the other end of its control socket any more.
 //
 //   upall                                guard                    program
 //     | <---- pid of the program (int) ---- | ---- fork ------------> |
 //     | ---- byte 1..64: that signal -----> | ---- to its group ----> |
 //     | ---- byte 255: kill all ----------> | ---- SIGKILL ---------> |
 //     | (end of file: upall is gone) -----> | ---- SIGKILL ---------> |
-//     | <---- exit code, 128+N for signal N |
+//     | <-- exit code (int), 128+N for signal N
+//
+// The code is written too because an upall that was started after a crash is not
+// the parent of the guard.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -64,6 +68,12 @@ static void kill_descendants(void) {
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
 }
 
+// end tells how the program has ended. Nobody may be there to read it.
+static void end(int control, int code) {
+	send(control, &code, sizeof code, MSG_NOSIGNAL);
+	_exit(code);
+}
+
 static int exit_code(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
 
 // reap collects the dead and returns the program's wait status, -1 while it lives.
@@ -92,7 +102,7 @@ static void guard(pid_t program) {
 		int status = reap(program);
 		if (status >= 0) {
 			kill_descendants();
-			_exit(exit_code(status));
+			end(control, exit_code(status));
 		}
 		struct pollfd p = {.fd = control, .events = POLLIN};
 		if (ppoll(&p, 1, NULL, &none) <= 0)

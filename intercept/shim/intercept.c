@@ -3,10 +3,14 @@
 //   shim                                    Agent (seccomp/handover.go)
 //     | connect ----------------------------> |
 //     | ---- "\n" -------------------------> |  is somebody there?
-//     | <---------------------- one byte --- |
+//     | <--------------------------- "H" --- |  here
 //     | install the filter                   |
 //     | ---- state + notification fd ------> |
-//     | <---------------------- one byte --- |  taken
+//     | <--------------------------- "A" --- |  attached
+//
+// An interceptor that was killed leaves the connection to the next, which begins
+// anew: "H" may come again. It may also be killed before the connection is kept;
+// then the connection ends, and the shim makes another.
 //
 // Once the filter is installed there is no way back: with nobody to answer it,
 // every connect would fail with ENOSYS. So all that can fail is done before. If
@@ -24,6 +28,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -37,6 +42,8 @@
 
 #define MAX_FILE 65536
 #define PATIENCE 10 // seconds for each answer, where the hand-over is optional
+#define ATTEMPTS 50 // to find an interceptor that stays, this far apart:
+#define PAUSE 100   // milliseconds
 
 struct file {
 	char bytes[MAX_FILE];
@@ -82,17 +89,37 @@ static int connect_agent(const struct options *o) {
 	return -1;
 }
 
-// answered waits for one byte.
-static int answered(int agent) {
+// answered waits for the byte. Others before it are not for now.
+static int answered(int agent, char byte) {
 	char answer;
 	ssize_t n;
-	while ((n = read(agent, &answer, 1)) < 0 && errno == EINTR)
-		;
+	do
+		n = read(agent, &answer, 1);
+	while ((n < 0 && errno == EINTR) || (n == 1 && answer != byte));
 	if (n == 0)
 		errno = ECONNABORTED;
 	if (n < 0 && errno == EAGAIN)
 		errno = ETIMEDOUT;
 	return n == 1;
+}
+
+// meet connects to an interceptor that is there, -1 without one.
+static int meet(const struct options *o) {
+	const struct timespec pause = {.tv_nsec = PAUSE * 1000000L};
+	for (int attempt = 1;; attempt++) {
+		int agent = connect_agent(o);
+		if (agent < 0)
+			return -1;
+		if (send(agent, "\n", 1, MSG_NOSIGNAL) == 1 && answered(agent, 'H'))
+			return agent;
+		int reason = errno;
+		close(agent);
+		errno = reason;
+		int ended = reason == ECONNABORTED || reason == ECONNRESET || reason == EPIPE;
+		if (!ended || attempt == ATTEMPTS)
+			return missing(o, "the interceptor does not answer");
+		nanosleep(&pause, NULL);
+	}
 }
 
 static int install(const struct options *o, struct file *program) {
@@ -124,18 +151,16 @@ static void hand_over(int agent, int notify, struct file *state) {
 	memcpy(CMSG_DATA(c), &notify, sizeof notify);
 	if (sendmsg(agent, &msg, MSG_NOSIGNAL) != (ssize_t)iov.iov_len)
 		upall_die(EXIT_SETUP, "hand the notification fd over");
-	if (!answered(agent))
+	if (!answered(agent, 'A'))
 		upall_die(EXIT_SETUP, "the interceptor did not take the notification fd");
 }
 
 void upall_intercept(const struct options *o) {
 	static struct file program, state;
-	int notify = -1, agent = connect_agent(o);
+	int notify = -1, agent = meet(o);
 	if (agent < 0)
 		return;
-	if (send(agent, "\n", 1, MSG_NOSIGNAL) != 1 || !answered(agent))
-		missing(o, "the interceptor does not answer");
-	else if (read_file(o->filter, &program))
+	if (read_file(o->filter, &program))
 		missing(o, o->filter);
 	else if (read_file(o->state, &state))
 		missing(o, o->state);

@@ -64,14 +64,14 @@ func agent(t *testing.T, refusal error) (o Options, given <-chan seccomp.State) 
 		}
 	}
 	states := make(chan seccomp.State, 1) // tests hand over once
-	a, err := seccomp.ListenAgent(o.Socket, func(s seccomp.State, fd *seccomp.NotifyFD) error {
+	a, err := seccomp.ListenAgent(seccomp.AgentOptions{Path: o.Socket, Attach: func(s seccomp.State, fd *seccomp.NotifyFD) error {
 		states <- s
 		if refusal != nil {
 			return errors.Join(refusal, fd.Close())
 		}
 		go serve(t, fd)
 		return nil
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,17 +145,25 @@ func TestOptional(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o, _ := agent(t, nil)
 			tt.breaks(t, &o)
-			got := run(t, o, "sh", "-c", "echo runs; exit 3")
-			if got.stdout != "runs\n" || got.code != 3 || !strings.HasPrefix(got.stderr, tt.stderr) || tt.stderr == "" && got.stderr != "" {
-				t.Errorf("%+v, want the program's output and exit code, and on stderr %q", got, tt.stderr)
-			}
-			if strings.Count(got.stderr, "\n") > 1 {
-				t.Errorf("more than one line: %q", got.stderr)
-			}
-			o.Optional = false
-			if got := run(t, o, "echo", "runs"); got.code != ExitSetup || got.stdout != "" || !strings.HasPrefix(got.stderr, "upall: ") {
-				t.Errorf("not optional: %+v, want exit code %d and why", got, ExitSetup)
-			}
+			must := o
+			must.Optional = false
+			// Beside each other: one waits for an interceptor that stays.
+			t.Run("optional", func(t *testing.T) {
+				t.Parallel()
+				got := run(t, o, "sh", "-c", "echo runs; exit 3")
+				if got.stdout != "runs\n" || got.code != 3 || !strings.HasPrefix(got.stderr, tt.stderr) || tt.stderr == "" && got.stderr != "" {
+					t.Errorf("%+v, want the program's output and exit code, and on stderr %q", got, tt.stderr)
+				}
+				if strings.Count(got.stderr, "\n") > 1 {
+					t.Errorf("more than one line: %q", got.stderr)
+				}
+			})
+			t.Run("must", func(t *testing.T) {
+				t.Parallel()
+				if got := run(t, must, "echo", "runs"); got.code != ExitSetup || got.stdout != "" || !strings.HasPrefix(got.stderr, "upall: ") {
+					t.Errorf("not optional: %+v, want exit code %d and why", got, ExitSetup)
+				}
+			})
 		})
 	}
 }

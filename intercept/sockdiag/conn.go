@@ -105,28 +105,40 @@ func (c *Conn) lockedFind(listener netip.AddrPort) (answer, error) {
 }
 
 // Listeners lists the TCP listeners of the namespace.
-func (c *Conn) Listeners() ([]Socket, error) { return c.dump("listeners", StateListen) }
+func (c *Conn) Listeners() ([]Socket, error) {
+	return c.dump("listeners", request{states: 1 << StateListen})
+}
 
 // Connecting lists the TCP sockets whose connect is under way: parked ones too.
-func (c *Conn) Connecting() ([]Socket, error) { return c.dump("connecting sockets", StateSynSent) }
+func (c *Conn) Connecting() ([]Socket, error) {
+	return c.dump("connecting sockets", request{states: 1 << StateSynSent})
+}
 
-func (c *Conn) dump(what string, state uint8) ([]Socket, error) {
+// Receiving lists the UDP sockets that are bound, and take datagrams of anybody.
+func (c *Conn) Receiving() ([]Socket, error) {
+	return c.dump("UDP sockets", request{states: 1 << stateClose, isUDP: true})
+}
+
+// dump asks for the sockets of both families.
+func (c *Conn) dump(what string, r request) ([]Socket, error) {
+	r.dump = true
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var sockets []Socket
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		var err error
-		if sockets, err = c.lockedDump(sockets, request{family: family, states: 1 << state, dump: true}); err != nil {
+		r.family = family
+		if err := c.lockedDump(r, func(a answer) { sockets = append(sockets, a.socket) }); err != nil {
 			return nil, fmt.Errorf("list the %s: %w", what, err)
 		}
 	}
 	return sockets, nil
 }
 
-// lockedDump appends all sockets that the kernel answers with. The caller holds mu.
-func (c *Conn) lockedDump(sockets []Socket, r request) ([]Socket, error) {
+// lockedDump calls add for each socket that the kernel answers with. The caller
+// holds mu.
+func (c *Conn) lockedDump(r request, add func(answer)) error {
 	if err := c.lockedExchange(r); err != nil {
-		return nil, err
+		return err
 	}
 	for {
 		for a := range answers(c.buf[:c.n]) {
@@ -135,15 +147,15 @@ func (c *Conn) lockedDump(sockets []Socket, r request) ([]Socket, error) {
 			}
 			// ENOENT: a kernel without IPv6 has no such sockets.
 			if a.done || a.errno == unix.ENOENT {
-				return sockets, nil
+				return nil
 			}
 			if a.errno != 0 {
-				return nil, a.errno
+				return a.errno
 			}
-			sockets = append(sockets, a.socket)
+			add(a)
 		}
 		if err := c.lockedRead(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }

@@ -175,6 +175,35 @@ func TestListeners(t *testing.T) {
 	}
 }
 
+// A UDP socket that is connected takes datagrams of one peer alone.
+func TestReceiving(t *testing.T) {
+	c := dial(t)
+	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 7)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := net.DialUDP("udp4", nil, server.LocalAddr().(*net.UDPAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(server.Close(), client.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	sockets, err := c.Receiving()
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(conn *net.UDPConn) bool {
+		at := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+		return slices.ContainsFunc(sockets, func(s Socket) bool { return s.Local == at })
+	}
+	if !has(server) || has(client) {
+		t.Errorf("server %v, client %v: want the server alone among %+v", has(server), has(client), sockets)
+	}
+}
+
 // TestConnecting keeps a connect waiting with a full accept queue, to which
 // the kernel adds one more than the backlog.
 func TestConnecting(t *testing.T) {

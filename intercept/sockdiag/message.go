@@ -13,9 +13,10 @@ import (
 const (
 	StateSynSent uint8 = unix.BPF_TCP_SYN_SENT
 	StateListen  uint8 = unix.BPF_TCP_LISTEN
+	stateClose   uint8 = unix.BPF_TCP_CLOSE // of a UDP socket that is not connected
 )
 
-// Socket is one TCP socket.
+// Socket is one TCP or UDP socket.
 type Socket struct {
 	Local, Remote netip.AddrPort // a v4-mapped address is given as IPv4
 	State         uint8          // StateListen, StateSynSent
@@ -39,9 +40,11 @@ const anyCookie = ^uint64(0)
 type request struct {
 	sequence uint32 // comes back in each message of the answer
 	family   uint8
+	isUDP    bool   // else TCP
 	states   uint32 // bits 1<<state; for a dump
 	local    netip.AddrPort
 	dump     bool
+	counts   bool // ask for what has gone over each, too
 }
 
 // appendRequest adds r as a message. struct inet_diag_req_v2 is: u8 family,
@@ -61,6 +64,12 @@ func appendRequest(b []byte, r request) []byte {
 	binary.NativeEndian.PutUint32(m[8:], r.sequence)
 	m = m[netlinkHeader:]
 	m[0], m[1] = r.family, unix.IPPROTO_TCP
+	if r.isUDP {
+		m[1] = unix.IPPROTO_UDP
+	}
+	if r.counts {
+		m[2] = 1 << (diagInfo - 1)
+	}
 	binary.NativeEndian.PutUint32(m[4:], r.states)
 	binary.BigEndian.PutUint16(m[8:], r.local.Port())
 	if addr := r.local.Addr(); addr.Is4() {
@@ -83,6 +92,8 @@ type answer struct {
 	// Of a listener: connections that wait for accept(2), and how many more
 	// than one may. Else: bytes in the receive and the send queue.
 	receiveQueue, sendQueue uint32
+	counts                  counts
+	hasCounts               bool // the kernel has told them
 }
 
 // answers yields what is in a datagram from the kernel. It ends at the first
@@ -153,7 +164,9 @@ func decodeSocket(b []byte) (answer, bool) {
 	default:
 		return answer{}, false
 	}
+	c, hasCounts := findCounts(b[answerLength:])
 	return answer{
+		counts: c, hasCounts: hasCounts,
 		socket: Socket{
 			Local:  netip.AddrPortFrom(local, binary.BigEndian.Uint16(b[4:])),
 			Remote: netip.AddrPortFrom(remote, binary.BigEndian.Uint16(b[6:])),

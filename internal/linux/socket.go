@@ -69,6 +69,13 @@ func (s *Socket) Cookie() (uint64, error) {
 	return c, os.NewSyscallError("getsockopt SO_COOKIE", err)
 }
 
+// Inode returns the number by which sock_diag(7) and /proc name the socket.
+func (s *Socket) Inode() (uint64, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(s.Int(), &st)
+	return st.Ino, os.NewSyscallError("fstat", err)
+}
+
 // IsNonblock tells whether O_NONBLOCK is set.
 func (s *Socket) IsNonblock() bool {
 	flags, err := unix.FcntlInt(uintptr(s.Int()), unix.F_GETFL, 0)
