@@ -34,7 +34,7 @@ func planContainers(plan *Plan, configs types.Services, networks types.Networks,
 			return err
 		}
 	}
-	if err := meet(plan, subnets); err != nil {
+	if err := meet(plan, subnets, o.Kept); err != nil {
 		return err
 	}
 	for _, net := range subnets {

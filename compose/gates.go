@@ -61,12 +61,12 @@ func implied(config types.ServiceConfig, name string, entry types.ServiceDepende
 	return slices.Contains(shared, types.ServicePrefix+name)
 }
 
-// shareFiles reports whether two services mount the same named volume, or host
-// paths of which one lies within the other.
-func shareFiles(project *types.Project, a, b types.ServiceConfig) bool {
-	for _, left := range a.Volumes {
-		for _, right := range b.Volumes {
-			if left.Source == "" || left.Type != right.Type {
+// shareFiles reports whether a service may read what a job writes: both mount the
+// same named volume, or host paths of which one lies within the other.
+func shareFiles(project *types.Project, service, job types.ServiceConfig) bool {
+	for _, left := range service.Volumes {
+		for _, right := range job.Volumes {
+			if left.Source == "" || left.Type != right.Type || right.ReadOnly {
 				continue
 			}
 			switch left.Type {

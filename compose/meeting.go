@@ -12,7 +12,7 @@ import (
 
 // meet gives the processes their addresses in the meeting, from the top of what
 // is for fixed addresses down: they stay the same while containers come and go.
-func meet(plan *Plan, subnets []*subnet) error {
+func meet(plan *Plan, subnets []*subnet, kept kept) error {
 	n := slices.IndexFunc(subnets, (*subnet).isMeeting)
 	if n < 0 || processCount(plan) == 0 {
 		return nil
@@ -32,22 +32,19 @@ func meet(plan *Plan, subnets []*subnet) error {
 			free = append(free, addr)
 		}
 	}
-	if len(free) < 2*processCount(plan) {
+	if len(free) < 2*processCount(plan)+4*kept.count(prefix) { // a kept pair may spoil two others
 		return fieldErrorf("networks."+net.Key, "subnet %s has no free addresses for the project's processes", prefix)
 	}
 	if slices.Contains(net.chosen, prefix) {
 		slices.Reverse(free)
 	}
-	for i := range plan.Services {
-		if plan.Services[i].Runtime != Process {
-			continue
-		}
-		for j := range plan.Services[i].Instances {
-			instance := &plan.Services[i].Instances[j]
-			instance.Addr, instance.Addr2 = free[0], free[1]
-			free = free[2:]
-		}
-	}
+	all := free
+	isRight := func(addr netip.Addr) bool { return slices.Contains(all, addr) }
+	kept.assign(plan.Services, isRight, func() pair {
+		next := pair{free[0], free[1]}
+		free = free[2:]
+		return next
+	})
 	return nil
 }
 

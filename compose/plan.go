@@ -22,6 +22,9 @@ type PlanOptions struct {
 	Prefix  netip.Prefix
 	Sources *Sources       // of Load, so that errors name file and line; may be nil
 	Scale   map[string]int // --scale: instances by service; wins over the files
+	// Kept are the project's processes that run already, by name: they keep their
+	// addresses where they can, and no other process gets those.
+	Kept map[string]Instance
 
 	// What the engine has already. Plans are the same over runs if these are.
 	Networks map[string]ExistingNetwork // by the engine's name
@@ -47,7 +50,7 @@ func newPlan(project *types.Project, o PlanOptions) (*Plan, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	plan := &Plan{Name: project.Name, WorkingDir: project.WorkingDir}
+	plan := &Plan{Name: project.Name, WorkingDir: project.WorkingDir, Dependencies: Dependencies(project)}
 	var warnings warnings
 	services, err := scaled(project, o.Scale)
 	if err != nil {
@@ -66,7 +69,7 @@ func newPlan(project *types.Project, o PlanOptions) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := assignAddresses(plan.Services, o.Prefix); err != nil {
+	if err := assignAddresses(plan.Services, o.Prefix, o.Kept); err != nil {
 		return nil, err
 	}
 	if err := planContainers(plan, services, project.Networks, o); err != nil {
@@ -133,6 +136,9 @@ func newService(project *types.Project, config types.ServiceConfig, o PlanOption
 	}
 	service.ExtraNames = slices.Sorted(maps.Keys(config.ExtraHosts))
 	if service.Restart, err = restart(config); err != nil {
+		return Service{}, err
+	}
+	if service.Health, service.NoHealth, err = healthcheck(config); err != nil {
 		return Service{}, err
 	}
 	service.Gates, err = gates(project, config, set.gates)

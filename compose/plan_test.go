@@ -60,12 +60,25 @@ func (p *Plan) text(root string) string {
 			fmt.Fprintf(&b, "  env %q\n", e)
 		}
 		fmt.Fprintf(&b, "  user %q stop %q %s restart %s:%d attach %t\n", s.User, s.StopSignal, s.StopGrace, s.Restart.Policy, s.Restart.Max, s.Attach)
+		b.WriteString(s.showHealth())
 		fmt.Fprintf(&b, "  hold %s %s ready %s io_uring %t\n", s.Settings.Hold, s.Settings.HoldTimeout, s.Settings.Ready, s.Settings.AllowIOURing)
 	}
 	for _, w := range p.Warnings {
 		fmt.Fprintf(&b, "\nwarning: %s\n", w)
 	}
 	return strings.ReplaceAll(b.String(), root, "ROOT")
+}
+
+// showHealth prints the healthcheck, if the file says something of it.
+func (s Service) showHealth() string {
+	switch h := s.Health; {
+	case s.NoHealth:
+		return "  health none\n"
+	case h != nil:
+		return fmt.Sprintf("  health %q %q every %s timeout %s start %s every %s retries %d\n",
+			h.Test, h.Shell, h.Interval, h.Timeout, h.StartPeriod, h.StartInterval, h.Retries)
+	}
+	return ""
 }
 
 // showEndpoints prints what a container has, in one line.
@@ -129,6 +142,7 @@ func TestNewPlan(t *testing.T) {
 		{name: "settings"},
 		{name: "settings-flag", file: "settings", options: PlanOptions{HoldTimeout: 7 * time.Second}},
 		{name: "warnings"},
+		{name: "health"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { checkPlan(t, c) })

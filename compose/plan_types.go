@@ -22,6 +22,8 @@ type Plan struct {
 	Services   []Service // sorted by name
 	Networks   []Network // those that a container of the plan is on; sorted by key
 	Warnings   []string  // one line each, for the user
+	// Dependencies are what the files declare between services, whatever became of it.
+	Dependencies []Dependency
 }
 
 // Service is one service of a Plan.
@@ -63,6 +65,25 @@ type Service struct {
 	StopGrace  time.Duration
 	Restart    Restart
 	Attach     bool // show its logs
+
+	// Health is the file's healthcheck, defaults filled in; nil if the file gives
+	// no test. Then a container has that of its image, if there is one, unless
+	// NoHealth says that the file wants none (disable: true, NONE).
+	Health   *Healthcheck
+	NoHealth bool
+}
+
+// Healthcheck is how to find out whether an instance works. One of Test and Shell
+// is set.
+type Healthcheck struct {
+	Test  []string // program and arguments, ready for exec
+	Shell string   // for the shell: that of the image, or /bin/sh
+
+	Interval      time.Duration // from the end of one probe to the next
+	Timeout       time.Duration // a probe that lasts longer is killed, and has failed
+	StartPeriod   time.Duration // from the start; failures of before do not count
+	StartInterval time.Duration // Docker's Interval within StartPeriod
+	Retries       int           // as many failures in a row, and it is unhealthy
 }
 
 // Instance is one process or container of a service.

@@ -13,7 +13,7 @@ import (
 // Why a key has no effect on a process.
 const (
 	needsContainer = "needs a container; ignored by the process runtime"
-	notYet         = "is not evaluated yet by the process runtime"
+	needsImage     = "has no test, and an image's own is not known without a container; ignored by the process runtime"
 )
 
 // warnings collects, per key, the services on whose processes it has no effect.
@@ -44,7 +44,7 @@ func (w *warnings) lines() []string {
 		}
 		reason := needsContainer
 		if key == "healthcheck" {
-			reason = notYet
+			reason = needsImage
 		}
 		lines = append(lines, fmt.Sprintf("%s: %s", strings.Join(paths, ", "), reason))
 	}
@@ -73,7 +73,7 @@ func ignoredKeys(config types.ServiceConfig) []string {
 	if onlyDefaultNetwork(config) {
 		delete(set, "networks")
 	}
-	if h := config.HealthCheck; h != nil && (h.Disable || len(h.Test) > 0 && h.Test[0] == "NONE") {
+	if h := config.HealthCheck; h != nil && (isDisabled(h) || len(h.Test) > 0) {
 		delete(set, "healthcheck")
 	}
 	delete(set, "deploy")
