@@ -1,11 +1,13 @@
-// Package supervisor brings a project up: it starts every service at the same
-// moment under the interceptor, restarts and stops them, and reports events.
+// Package supervisor is the life of a project: starts, restarts, health and stops of
+// its services, and what others may know and ask of it.
 //
-// Use: Up runs a plan until its services have ended; Stop and Kill of a Control
-// end it before.
-// Ownership: one goroutine feeds the machine, a pure state machine that decides;
-// Up owns the runtime, the interceptor and the forwarders, and closes them.
-// Promises: when Up returns, nothing of the project runs, and nothing is left in
-// its state directory. A service's restart opens its start-up window again.
-// Tests: the machine is table-tested; the rest runs end to end.
+// Use: Serve is the supervisor process of one project. It gets what the project is
+// to be over the control API (supervisor/control), and goes on with what an earlier
+// process has left in the Keep if that one was killed.
+// Ownership: one goroutine, the loop, owns the machine and all that was opened for
+// the project; others give it inputs. The board has what is known outside.
+// Promises: what was decided is on record before it is done. An error of Serve means
+// that there is no supervisor; when Serve returns nothing of the project runs.
+// Tests: the machine is pure: inputs in, lines of text out; docs/gates.md is read by
+// one. Serve runs real processes; internal/e2e kills it while services connect.
 package supervisor

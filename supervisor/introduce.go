@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"net/netip"
+	"os"
 
 	"upall/compose"
 	"upall/intercept"
@@ -9,16 +10,34 @@ import (
 	"upall/intercept/serve"
 )
 
-func (s *supervisor) openInterceptor() (err error) {
-	s.interceptor, err = intercept.Open(s.ctx, intercept.Options{
-		Socket: s.State.Socket(), Emit: s.Bus.Emit, Logger: s.Logger, Disabled: s.Disabled, HoldTimeout: s.HoldTimeout,
-	})
-	s.cannotPark = intercept.ParkingPermitted(s.Disabled)
+// openInterceptor goes on with what an earlier life has left, if it has.
+func (s *supervisor) openInterceptor(kept []intercept.Kept) (err error) {
+	if s.interceptor != nil || !s.spec.Intercept {
+		return nil
+	}
+	timeout := s.spec.HoldTimeout
+	if timeout == 0 {
+		timeout = compose.DefaultHoldTimeout
+	}
+	options := intercept.Options{
+		Socket: s.state.Socket(), Emit: s.bus.Emit, Logger: s.Logger, Disabled: s.disabled(), HoldTimeout: timeout,
+		Kept: kept,
+	}
+	if s.Keep != nil {
+		options.Keep, options.Ledger = s.Keep, s.statePath("ledger")
+		if err := os.MkdirAll(options.Ledger, 0o700); err != nil {
+			return err
+		}
+	}
+	s.interceptor, err = intercept.Open(s.ctx, options)
+	s.counting.Store(s.interceptor)
+	s.cannotPark = intercept.ParkingPermitted(s.disabled())
 	return err
 }
 
-// introduce makes every instance known to the interceptor.
-func (s *supervisor) introduce() {
+// introduce makes every instance known to the interceptor, or what is new of one
+// that is known.
+func (s *supervisor) introduce(checked map[string]bool) {
 	if s.interceptor == nil {
 		return
 	}
@@ -26,8 +45,10 @@ func (s *supervisor) introduce() {
 		svc := &s.plan.Services[n]
 		for _, i := range svc.Instances {
 			in := s.describe(svc, i)
-			if containers, ok := s.runners[compose.Engine].(*containers); ok && svc.Runtime == compose.Engine {
-				in.Metadata = containers.metadata(i.Name)
+			in.HasHealth = checked[i.Name] && svc.Settings.Ready != compose.ReadyListen
+			in.Metadata = s.metadata[i.Name]
+			if c := s.containers(); c != nil && svc.Runtime == compose.Engine {
+				in.Metadata = c.metadataOf(i.Name)
 			}
 			s.metadata[i.Name] = s.interceptor.Add(in)
 			if svc.Runtime == compose.Engine && len(in.Addrs) > 0 {
@@ -65,8 +86,8 @@ func (s *supervisor) describe(svc *compose.Service, i compose.Instance) intercep
 		NoHold:      svc.Settings.Hold == compose.HoldNone,
 	}}
 	for _, g := range svc.Gates {
-		if g.Kind == compose.GateConnect && g.Condition == compose.Completed {
-			in.Jobs = append(in.Jobs, g.Service)
+		if g.Kind == compose.GateConnect {
+			in.Requires = append(in.Requires, registry.Requirement{Service: g.Service, Condition: registry.Condition(g.Condition), Required: g.Required})
 		}
 	}
 	for _, p := range svc.Ports {

@@ -12,15 +12,19 @@ import (
 // that is started or stopped is written as the line "start api-1" alone; a
 // change of state that no such line tells stands for itself.
 //
-//	TIME begin | ended NAME CODE [over|restarts|may-return] | began NAME | stop | kill | until | code
-var machineTests = []struct {
+//	TIME begin | ended NAME CODE [over|restarts|may-return] [at=TIME] | began NAME [at=TIME] | stop | kill | until | code
+//	TIME health NAME healthy|unhealthy | ready NAME | edge CLIENT SERVER
+//	TIME stop-services|kill-services|start-services|restart-services SERVICE...
+type machineTest struct {
 	name     string
 	services []compose.Service
 	ending   Ending
 	grace    *time.Duration
 	text     string
-}{
-	{"all start at once", []compose.Service{svc("a"), svc("b", scale(2))}, Ending{}, nil, `
+}
+
+var machineTests = []machineTest{
+	{"all start at once", []compose.Service{svc("a"), svc("b", twice)}, Ending{}, nil, `
 0s begin
   0s a-1 created
   0s b-1 created
@@ -67,11 +71,11 @@ var machineTests = []struct {
   2s a-1 starting
 5s ended a-1 143 may-return
   5s a-1 restarting 143
-  8s a-1 exited 143 final
-9s code
-  9s code 143, done
-9s began a-1
-  9s a-1 starting
+  15s a-1 exited 143 final
+16s code
+  16s code 143, done
+16s began a-1
+  16s a-1 starting
 `},
 	{"a stop does not wait for who may return", []compose.Service{container("a"), container("b")}, Ending{}, nil, `
 0s begin
@@ -82,12 +86,38 @@ var machineTests = []struct {
 1s ended a-1 143 may-return
   1s a-1 restarting 143
 2s stop
-  2s a-1 exited 143 final
+  2s stop a-1
   2s stop b-1
+2100ms ended a-1 143 over at=2s
+  2.1s a-1 exited 143 final
 20s ended b-1 0 may-return
   20s b-1 exited 0 final
 20s code
   20s code 0, done
+`},
+	{"who the engine would restart is stopped, also when it has just done so", []compose.Service{container("a"), container("b")}, Ending{}, nil, `
+0s begin
+  0s a-1 created
+  0s b-1 created
+  0s start a-1
+  0s start b-1
+1s ended a-1 3 restarts
+  1s a-1 restarting 3
+2s stop-services a
+  2s stop a-1
+2s stop-services a
+3s began a-1
+  3s a-1 starting
+4s ended a-1 143 may-return
+  4s a-1 exited 143 final
+5s ended b-1 3 restarts
+  5s b-1 restarting 3
+6s stop-services b
+  6s stop b-1
+7s ended b-1 3 over
+  7s b-1 exited 3 final
+7s code
+  7s code 0, done
 `},
 	{"a restart by the engine that does not come", []compose.Service{container("a")}, Ending{}, nil, `
 0s begin
@@ -156,7 +186,7 @@ var machineTests = []struct {
 1s code
   1s code 7, done
 `},
-	{"a start gate opens when each instance of the job has exited with 0", []compose.Service{svc("api", after("job", compose.Completed)), svc("job", scale(2))}, Ending{}, nil, `
+	{"a start gate opens when each instance of the job has exited with 0", []compose.Service{svc("api", after("job", compose.Completed)), svc("job", twice)}, Ending{}, nil, `
 0s begin
   0s api-1 created
   0s job-1 created
@@ -187,8 +217,9 @@ var machineTests = []struct {
   0s b-1 created
   0s c-1 created
   0s start c-1
-  0s start b-1
-  0s start a-1
+1s ready c-1
+  1s start b-1
+  1s start a-1
 `},
 	{"a job that fails fails all that wait for it, whatever the order", []compose.Service{svc("a", after("b", compose.Completed)), svc("b", after("job", compose.Completed)), svc("c", after("b", compose.Started)), svc("d"), svc("job")}, Ending{}, nil, `
 0s begin
@@ -211,7 +242,7 @@ var machineTests = []struct {
 2s code
   2s code 3, done
 `},
-	{"one instance of a job fails while another runs", []compose.Service{svc("api", after("job", compose.Completed)), svc("job", scale(2))}, Ending{}, nil, `
+	{"one instance of a job fails while another runs", []compose.Service{svc("api", after("job", compose.Completed)), svc("job", twice)}, Ending{}, nil, `
 0s begin
   0s api-1 created
   0s job-1 created
@@ -244,8 +275,6 @@ var machineTests = []struct {
   1s c-1 restarting 9
 1050ms ended job-1 3
   1.05s job-1 exited 3 final
-  1.05s a-1 exited 0 final
-  1.05s b-1 exited 0 final
   1.05s c-1 exited 9 final
 2s code
   2s code 3, done
@@ -422,7 +451,6 @@ var machineTests = []struct {
   1s a-1 restarting 1
 1050ms stop
   1.05s a-1 exited 1 final
-  1.05s b-1 exited 0 final
   1.05s stop c-1
 2s ended c-1 0
   2s c-1 exited 0 final
@@ -465,6 +493,14 @@ var machineTests = []struct {
 }
 
 // svc is a service of one instance, with options.
+func checked(s *compose.Service) { s.Health = &compose.Healthcheck{} }
+
+func optional(s *compose.Service) { s.Gates[len(s.Gates)-1].Required = false }
+
+func withRestart(s *compose.Service) { s.Gates[len(s.Gates)-1].Restart = true }
+
+func connects(s *compose.Service) { s.Gates[len(s.Gates)-1].Kind = compose.GateConnect }
+
 func svc(name string, options ...func(*compose.Service)) compose.Service {
 	s := compose.Service{Name: name, Instances: instances(name, 1), StopGrace: 10 * time.Second}
 	for _, o := range options {
@@ -480,9 +516,7 @@ func instances(service string, n int) (is []compose.Instance) {
 	return is
 }
 
-func scale(n int) func(*compose.Service) {
-	return func(s *compose.Service) { s.Instances = instances(s.Name, n) }
-}
+func twice(s *compose.Service) { s.Instances = instances(s.Name, 2) }
 
 func restart(policy string, most int) func(*compose.Service) {
 	return func(s *compose.Service) { s.Restart = compose.Restart{Policy: policy, Max: most} }
@@ -494,7 +528,7 @@ func graceOf(d time.Duration) func(*compose.Service) {
 
 func after(service string, c compose.Condition) func(*compose.Service) {
 	return func(s *compose.Service) {
-		s.Gates = append(s.Gates, compose.Gate{Service: service, Condition: c, Kind: compose.GateStart})
+		s.Gates = append(s.Gates, compose.Gate{Service: service, Condition: c, Kind: compose.GateStart, Required: true})
 	}
 }
 

@@ -3,23 +3,25 @@ package supervisor
 import (
 	"time"
 
-	"upall/compose"
 	"upall/internal/event"
 )
 
 func (m *machine) end(now time.Time, in ended) (out []any) {
 	i := m.find(in.instance)
 	switch {
-	case i == nil:
+	case i == nil, !in.at.IsZero() && in.at.Before(i.Started): // of the run before, told late
 		return nil
-	case i.state == event.Restarting && in.then == over:
+	case i.State == event.Restarting && in.then == over && !i.Again:
 		return m.giveUp(now, i) // it is known now that nobody starts it
 	case !i.isRunning():
 		return nil
 	}
-	i.code, i.killAt = in.code, time.Time{}
-	if !m.stopping && m.awaitReturn(now, i, in.then) {
-		i.restarts++
+	wasAsked := i.Stop == stopSent
+	i.Code, i.KillAt, i.Stop, i.Grace = in.code, time.Time{}, notStopping, nil
+	if !m.stopping && (i.Again || !wasAsked && m.awaitReturn(now, i, in.then)) {
+		if !i.Again {
+			i.Restarts++
+		}
 		return []any{m.change(i, event.Restarting, "")}
 	}
 	out = append(out, m.change(i, event.Exited, ""))
@@ -34,17 +36,17 @@ func (m *machine) awaitReturn(now time.Time, i *instance, t then) bool {
 	case restarts:
 		return true
 	case mayReturn:
-		i.overAt = now.Add(returnPatience)
+		i.OverAt = now.Add(returnPatience)
 		return true
 	}
-	if !i.restartsAfter(i.code) {
+	if !i.Wanted || !i.restartsAfter(i.Code) {
 		return false
 	}
-	if now.Sub(i.started) >= backoffReset {
-		i.backoff = 0
+	if now.Sub(i.Started) >= backoffReset {
+		i.Backoff = 0
 	}
-	i.backoff = min(max(backoffFirst, 2*i.backoff), backoffMost)
-	i.startAt = now.Add(i.backoff)
+	i.Backoff = min(max(backoffFirst, 2*i.Backoff), backoffMost)
+	i.StartAt = now.Add(i.Backoff)
 	return true
 }
 
@@ -54,12 +56,20 @@ func (m *machine) began(now time.Time, in began) (out []any) {
 	if i == nil || i.isRunning() {
 		return nil
 	}
-	i.started, i.startAt, i.overAt, i.code = now, time.Time{}, time.Time{}, 0
+	if !in.at.IsZero() {
+		now = in.at
+	}
+	wasAsked := i.Stop == stopSent
+	i.runs(now)
+	i.Wanted, i.Again = !m.stopping && !wasAsked, false
 	change := m.change(i, event.Starting, "")
 	change.begun = true
 	out = append(out, change)
-	if m.stopping {
-		out = append(out, stopProgram{i})
+	switch {
+	case wasAsked: // the stop has met its start
+		i.Stop = stopSent
+	case m.stopping:
+		i.Stop = stopDue
 	}
 	return out
 }
@@ -67,7 +77,7 @@ func (m *machine) began(now time.Time, in began) (out []any) {
 // giveUpDue ends the instances that nobody has started again.
 func (m *machine) giveUpDue(now time.Time) (out []any) {
 	for _, i := range m.instances {
-		if i.state == event.Restarting && !i.overAt.IsZero() && !i.overAt.After(now) {
+		if i.State == event.Restarting && !i.OverAt.IsZero() && !i.OverAt.After(now) {
 			out = append(out, m.giveUp(now, i)...)
 		}
 	}
@@ -80,7 +90,7 @@ func (i *instance) restartsAfter(code int) bool {
 	case "always", "unless-stopped":
 		return true
 	case "on-failure":
-		return code != 0 && (r.Max == 0 || i.restarts < r.Max)
+		return code != 0 && (r.Max == 0 || i.Restarts < r.Max)
 	default:
 		return false
 	}
@@ -91,72 +101,26 @@ func (i *instance) restartsAfter(code int) bool {
 func (m *machine) checkEnding(now time.Time, i *instance) []any {
 	e := m.ending
 	isFrom := e.From != "" && e.From == i.service.Name
-	ends := e.OnExit || (e.OnFailure && i.code != 0) || isFrom
-	// What a stop makes of the others is not their failure.
-	isOwn := e.From == "" && !m.stopping && (ends || i.code != 0)
+	ends := e.OnExit || (e.OnFailure && i.Code != 0) || isFrom
+	// What a stop makes of others is not their failure.
+	isOwn := e.From == "" && !m.stopping && i.Wanted && (ends || i.Code != 0)
 	if !m.hasCode && (isFrom || isOwn) {
-		m.code, m.hasCode = i.code, true
+		m.code, m.hasCode = i.Code, true
 	}
 	if !ends {
 		return nil
 	}
-	return m.stop(now)
-}
-
-func (m *machine) stop(now time.Time) (out []any) {
-	if m.stopping {
-		return nil
-	}
-	m.stopping = true
-	for _, i := range m.instances {
-		switch {
-		case i.isRunning():
-			grace := i.service.StopGrace
-			if m.grace != nil {
-				grace = *m.grace
-			}
-			if i.service.Runtime != compose.Engine { // the engine kills by itself
-				i.killAt = now.Add(grace)
-			}
-			out = append(out, stopProgram{i})
-		case !i.isOver():
-			out = append(out, m.giveUp(now, i)...)
-		}
-	}
-	return out
-}
-
-func (m *machine) kill(now time.Time) (out []any) {
-	m.stopping = true
-	for _, i := range m.instances {
-		switch {
-		case i.isRunning():
-			i.killAt = time.Time{}
-			out = append(out, killProgram{i})
-		case !i.isOver():
-			out = append(out, m.giveUp(now, i)...)
-		}
-	}
-	return out
+	return m.stop(now, stop{})
 }
 
 // giveUp ends an instance that does not run. What its last run gave counts.
 func (m *machine) giveUp(now time.Time, i *instance) []any {
-	hasRun := i.state == event.Restarting
-	i.startAt, i.overAt = time.Time{}, time.Time{}
+	hasRun := i.State == event.Restarting
+	i.StartAt, i.OverAt, i.Again, i.Stop = time.Time{}, time.Time{}, false, notStopping
+	if !hasRun {
+		i.Wanted = false
+		return nil
+	}
 	out := []any{m.change(i, event.Exited, "")}
-	if hasRun {
-		out = append(out, m.checkEnding(now, i)...)
-	}
-	return out
-}
-
-func (m *machine) killDue(now time.Time) (out []any) {
-	for _, i := range m.instances {
-		if i.isRunning() && !i.killAt.IsZero() && !i.killAt.After(now) {
-			i.killAt = time.Time{}
-			out = append(out, killProgram{i})
-		}
-	}
-	return out
+	return append(out, m.checkEnding(now, i)...)
 }

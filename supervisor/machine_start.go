@@ -8,10 +8,12 @@ import (
 	"upall/internal/event"
 )
 
-// startDue starts what may: a service waits for nothing but a start gate and the
-// back-off of its restart. A start may open the gates of others.
+// startDue starts what may: a service waits for nothing but a start gate, the
+// back-off of its restart, and who is restarted together with it. A start may open
+// the gates of others.
 func (m *machine) startDue(now time.Time) (out []any) {
-	out = m.failGated(now) // it may end the project, so it comes before any start
+	out = m.startAgain()
+	out = append(out, m.failGated(now)...) // it may end the project, so it comes before any start
 	for again := true; again; {
 		again = false
 		for _, i := range m.instances {
@@ -19,22 +21,61 @@ func (m *machine) startDue(now time.Time) (out []any) {
 				continue
 			}
 			again = true
-			i.started, i.startAt, i.code = now, time.Time{}, 0
-			out = append(out, m.change(i, event.Starting, ""), startProgram{i})
+			out = append(out, m.start(now, i)...)
 		}
 	}
 	return out
 }
 
+func (m *machine) start(now time.Time, i *instance) []any {
+	i.runs(now)
+	return []any{m.change(i, event.Starting, ""), startProgram{i}}
+}
+
+// runs notes that a run of the instance begins.
+func (i *instance) runs(now time.Time) {
+	i.Started, i.StartAt, i.OverAt, i.KillAt, i.Code = now, time.Time{}, time.Time{}, time.Time{}, 0
+	i.Stop, i.Health, i.Ready, i.Began = notStopping, "", false, false
+}
+
 func (m *machine) mayStart(now time.Time, i *instance) bool {
 	switch {
-	case m.stopping:
+	case m.stopping || !i.Wanted:
 		return false
-	case i.state == event.Created:
-		open, _ := m.startGate(i.service)
-		return open
+	case i.State == event.Created:
+		return m.isOpen(i.service)
 	default:
-		return i.state == event.Restarting && !i.startAt.IsZero() && !i.startAt.After(now)
+		return i.State == event.Restarting && !i.StartAt.IsZero() && !i.StartAt.After(now)
+	}
+}
+
+// startAgain has those start that are restarted, when the last of them has ended:
+// one that starts sooner would connect to another's old run.
+func (m *machine) startAgain() (out []any) {
+	if m.stopping {
+		return nil
+	}
+	for _, i := range m.instances {
+		if i.Again && i.isRunning() {
+			return nil
+		}
+	}
+	for _, i := range m.instances {
+		if !i.Again {
+			continue
+		}
+		i.Again = false
+		i.take()
+		i.StartAt, i.OverAt = time.Time{}, time.Time{}
+		out = append(out, m.change(i, event.Created, ""))
+	}
+	return out
+}
+
+// take makes the instance what the plan says by now.
+func (i *instance) take() {
+	if i.next != nil {
+		i.Instance, i.service, i.next = i.next.Instance, i.next.service, nil
 	}
 }
 
@@ -44,42 +85,91 @@ func (m *machine) failGated(now time.Time) (out []any) {
 	for again := true; again; {
 		again = false
 		for _, i := range m.instances {
-			if i.state != event.Created || m.stopping {
+			if i.State != event.Created || m.stopping || !i.Wanted {
 				continue
 			}
-			_, why := m.startGate(i.service)
+			why, warnings := m.brokenGate(i.service)
+			out = append(out, warnings...)
 			if why == "" {
 				continue
 			}
-			again, i.code = true, 1
-			out = append(out, m.change(i, event.Failed, why))
+			again, i.Code = true, 1
+			out = append(out, m.change(i, event.Failed, "not started: "+why))
 			out = append(out, m.checkEnding(now, i)...)
 		}
 	}
 	return out
 }
 
-// startGate tells whether the jobs that the service's start waits for are done,
-// or which has failed.
-func (m *machine) startGate(s *compose.Service) (open bool, failed string) {
-	open = true
+// isOpen tells whether nothing is in the way of the service's start.
+func (m *machine) isOpen(s *compose.Service) bool {
 	for _, g := range s.Gates {
-		if g.Kind != compose.GateStart {
-			continue
+		if open, broken := m.startGate(g); !open && (broken == "" || g.Required) {
+			return false
 		}
-		for _, i := range m.instances {
-			switch {
-			case i.service.Name != g.Service:
-			case i.state == event.Failed:
-				return false, fmt.Sprintf("not started: %s was not started", g.Service)
-			case g.Condition != compose.Completed:
-				open = open && i.state != event.Created
-			case !i.isOver():
-				open = false
-			case i.code != 0:
-				return false, fmt.Sprintf("not started: %s exited with code %d", g.Service, i.code)
+	}
+	return true
+}
+
+// brokenGate says why the service's start gates will not open, "" while they may.
+// An optional dependency (required: false) keeps nobody from starting.
+func (m *machine) brokenGate(s *compose.Service) (why string, warnings []any) {
+	for _, g := range s.Gates {
+		_, broken := m.startGate(g)
+		switch {
+		case broken == "":
+		case g.Required:
+			return broken, warnings
+		default:
+			if key := s.Name + "\x00" + broken; !m.warned[key] {
+				m.warned[key] = true
+				warnings = append(warnings, warned{s.Name, "starts without an optional dependency: " + broken})
 			}
 		}
 	}
+	return "", warnings
+}
+
+// startGate tells whether the gate keeps nobody from starting, or why it will not
+// open.
+func (m *machine) startGate(g compose.Gate) (open bool, broken string) {
+	if g.Kind != compose.GateStart {
+		return true, ""
+	}
+	open = true
+	for _, i := range m.of([]string{g.Service}) {
+		is, broken := i.fulfils(g.Condition)
+		if broken != "" {
+			return false, broken
+		}
+		open = open && is
+	}
 	return open, ""
+}
+
+// fulfils tells whether the instance fulfils a condition, or why it will not. A
+// service that has no healthcheck is healthy when it is ready.
+func (i *instance) fulfils(c compose.Condition) (is bool, broken string) {
+	switch {
+	case i.State == event.Failed:
+		return false, i.service.Name + " was not started"
+	case c == compose.Completed:
+		if i.State == event.Exited && i.Code != 0 {
+			return false, i.exit()
+		}
+		return i.State == event.Exited, ""
+	case c == compose.Healthy && i.HasCheck && i.Health == event.Unhealthy:
+		return false, i.service.Name + " is unhealthy"
+	case c == compose.Healthy && i.State == event.Exited:
+		return false, i.exit()
+	case c == compose.Healthy && i.HasCheck:
+		return i.Health == event.Healthy, ""
+	case c == compose.Healthy:
+		return i.Ready, ""
+	}
+	return i.State != event.Created, ""
+}
+
+func (i *instance) exit() string {
+	return fmt.Sprintf("%s exited with code %d", i.service.Name, i.Code)
 }

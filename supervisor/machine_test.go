@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,10 +14,13 @@ import (
 
 func TestMachine(t *testing.T) {
 	t.Parallel()
-	for _, test := range machineTests {
+	for _, test := range slices.Concat(machineTests, machineServiceTests) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(&compose.Plan{Services: test.services}, test.ending, test.grace)
+			for _, i := range m.instances {
+				i.HasCheck = i.service.Health != nil
+			}
 			want := strings.TrimPrefix(test.text, "\n")
 			if got := runMachine(t, m, want); got != want {
 				t.Errorf("got:\n%s\nwant:\n%s", got, want)
@@ -29,7 +33,7 @@ func TestMachine(t *testing.T) {
 func TestMachineLongestBackoff(t *testing.T) {
 	t.Parallel()
 	m := newMachine(&compose.Plan{Services: []compose.Service{svc("a", restart("unless-stopped", 0))}}, Ending{}, nil)
-	now := time.Unix(1_000_000, 0)
+	now := machineEpoch
 	m.step(now, begin{})
 	want := 100 * time.Millisecond
 	for range 20 {
@@ -44,10 +48,13 @@ func TestMachineLongestBackoff(t *testing.T) {
 	}
 }
 
+// machineEpoch is when the times of a text begin.
+var machineEpoch = time.Unix(1_000_000, 0)
+
 // runMachine gives the inputs of a text and returns it with what comes of them.
 func runMachine(t *testing.T, m *machine, text string) string {
 	var b strings.Builder
-	epoch := time.Unix(1_000_000, 0)
+	epoch := machineEpoch
 	step := func(now time.Time, in any) {
 		for _, line := range machineLines(m.step(now, in)) {
 			fmt.Fprintf(&b, "  %v %s\n", now.Sub(epoch), line)
@@ -78,11 +85,27 @@ func runMachine(t *testing.T, m *machine, text string) string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			step(now, ended{words[2], code, thenOf(words[4:])})
+			words, at := toldLate(t, words)
+			step(now, ended{words[2], code, thenOf(words[4:]), at})
 		case "began":
-			step(now, began{words[2]})
+			words, at := toldLate(t, words)
+			step(now, began{words[2], at})
 		case "stop":
 			step(now, stop{})
+		case "health":
+			step(now, healthSays{words[2], event.Type(words[3])})
+		case "ready":
+			step(now, readied{words[2]})
+		case "edge":
+			step(now, edge{words[2], words[3]})
+		case "stop-services":
+			step(now, stopServices{services: words[2:]})
+		case "kill-services":
+			step(now, stopServices{services: words[2:], kill: true})
+		case "start-services":
+			step(now, startServices{words[2:]})
+		case "restart-services":
+			step(now, restartServices{services: words[2:]})
 		case "kill":
 			step(now, kill{})
 		case "code":
@@ -91,6 +114,20 @@ func runMachine(t *testing.T, m *machine, text string) string {
 		}
 	}
 	return b.String()
+}
+
+// toldLate takes a last word like at=2s off the words of an input.
+func toldLate(t *testing.T, words []string) ([]string, time.Time) {
+	last := len(words) - 1
+	offset, is := strings.CutPrefix(words[last], "at=")
+	if !is {
+		return words, time.Time{}
+	}
+	d, err := time.ParseDuration(offset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return words[:last], machineEpoch.Add(d)
 }
 
 func thenOf(words []string) then {
@@ -109,6 +146,10 @@ func machineLines(out []any) (lines []string) {
 			lines = append(lines, "stop "+o.Name)
 		case killProgram:
 			lines = append(lines, "kill "+o.Name)
+		case removed:
+			lines = append(lines, "remove "+o.Name)
+		case warned:
+			lines = append(lines, "warn "+o.service+": "+o.message)
 		case changed:
 			if line := changeLine(o); line != "" {
 				lines = append(lines, line)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"upall/compose"
 	"upall/internal/linux"
@@ -24,12 +25,15 @@ func (s *supervisor) openMeeting(ctx context.Context) error {
 		if !n.Meeting {
 			continue
 		}
-		device, err := s.Engine.BridgeOf(ctx, n.Name)
+		device, err := s.engine.BridgeOf(ctx, n.Name)
 		if err != nil {
 			return err
 		}
 		s.meeting.device = device
 		for _, addr := range s.processAddrs() {
+			if slices.Contains(s.meeting.addrs, addr) {
+				continue
+			}
 			if err := linux.AddAddress(device, addr); err != nil {
 				return fmt.Errorf("give the processes addresses in network %s: %w", n.Name, err)
 			}

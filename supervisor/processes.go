@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -15,19 +16,20 @@ import (
 type processes struct {
 	*supervisor
 	runtime  *process.Runtime
-	programs map[string]*process.Program
+	programs map[string]*process.Program // by instance, until their end is on record
 	waits    sync.WaitGroup
 }
 
-// openProcesses finds what would keep a process from starting, before any is.
-func openProcesses(s *supervisor) (*processes, error) {
+// openProcesses finds what would keep a process from starting, before any is. It
+// is done anew for each plan.
+func (s *supervisor) openProcesses() error {
 	runtime, err := process.Open(process.Config{
-		Plan: s.plan, State: s.State, Env: s.Env, Disabled: s.Disabled, Logger: s.Logger, Intercept: s.Intercept,
+		Plan: s.plan, State: s.state, Env: s.spec.Env, Disabled: s.disabled(), Logger: s.Logger,
+		Intercept: s.spec.Intercept, Keep: s.Keep,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := &processes{supervisor: s, runtime: runtime, programs: map[string]*process.Program{}}
 	hasProcesses := false
 	for n := range s.plan.Services {
 		svc := &s.plan.Services[n]
@@ -36,16 +38,26 @@ func openProcesses(s *supervisor) (*processes, error) {
 		}
 		hasProcesses = true
 		if err := runtime.Check(svc); err != nil {
-			return nil, err
+			return err
 		}
 		if _, err := process.StopSignal(svc); err != nil {
-			return nil, fmt.Errorf("service %q: stop_signal: %w", svc.Name, err)
+			return fmt.Errorf("service %q: stop_signal: %w", svc.Name, err)
 		}
+	}
+	if p := s.processes(); p != nil {
+		p.runtime = runtime
+		return nil
 	}
 	if err := runtime.NoNames(); hasProcesses && err != nil {
 		s.warn("", fmt.Sprintf("services cannot see each other's names here: %v (`upall doctor` says what to do)", err))
 	}
-	return p, nil
+	s.runners[compose.Process] = &processes{supervisor: s, runtime: runtime, programs: map[string]*process.Program{}}
+	return nil
+}
+
+func (s *supervisor) processes() *processes {
+	p, _ := s.runners[compose.Process].(*processes)
+	return p
 }
 
 func (p *processes) start(all []*instance) {
@@ -56,27 +68,70 @@ func (p *processes) start(all []*instance) {
 	}
 	wg.Wait()
 	for n, i := range all {
-		program := programs[n]
-		p.programs[i.Name] = program
-		if program != nil {
-			p.tellRuns(i)
-		}
-		p.waits.Go(func() { p.give(ended{instance: i.Name, code: program.Wait()}) })
+		p.follow(i, programs[n])
 	}
 }
 
-// startOne returns nil for a program that could not be started, which counts as
-// ended.
-func (p *processes) startOne(i *instance) *process.Program {
-	output := func(stream, line string) {
-		p.Bus.EmitLog(event.Event{Time: time.Now(), Type: event.Log, Service: i.service.Name, Instance: i.Name, Stream: stream, Message: line})
+// follow waits for the end of a program; nil is one that could not be started,
+// which counts as ended.
+func (p *processes) follow(i *instance, program *process.Program) {
+	name := i.Name
+	p.programs[name] = program
+	if program != nil {
+		p.ran(i, program.PID(), "")
 	}
-	program, err := p.runtime.Start(i.service, i.Instance, p.State.Socket(), p.metadata[i.Name], output)
+	p.waits.Go(func() { p.give(ended{instance: name, code: program.Wait()}) })
+}
+
+func (p *processes) startOne(i *instance) *process.Program {
+	program, err := p.runtime.Start(process.Launch{
+		Service: i.service, Instance: i.Instance, Socket: p.state.Socket(), Metadata: p.metadata[i.Name],
+		Output: p.output(i.service.Name, i.Name), Run: int(i.Started.UnixNano()),
+	})
 	if err != nil {
 		p.warn(i.service.Name, fmt.Sprintf("start %s: %v", i.Name, err))
 		return nil
 	}
 	return program
+}
+
+func (p *processes) output(service, instance string) process.Output {
+	return func(stream, line string) {
+		p.bus.EmitLog(event.Event{Time: time.Now(), Type: event.Log, Service: service, Instance: instance, Stream: stream, Message: line})
+	}
+}
+
+// adopt goes on with the programs that an earlier life has started, and tells
+// which instances have one.
+func (p *processes) adopt(all []Kept) map[string]bool {
+	runs := map[string]bool{}
+	for _, k := range all {
+		if !strings.HasPrefix(k.Name, process.ProgramEntry) {
+			continue
+		}
+		id, err := process.IdentityOf(process.Kept(k))
+		if err == nil {
+			err = p.adoptOne(k, id, runs)
+		}
+		if err != nil {
+			p.warn(id.Service, fmt.Sprintf("go on with %s after a crash of upall: %v", strings.TrimPrefix(k.Name, process.ProgramEntry), err))
+		}
+	}
+	return runs
+}
+
+func (p *processes) adoptOne(k Kept, id process.Identity, runs map[string]bool) error {
+	program, began, err := p.runtime.Adopt(process.Kept(k), p.output(id.Service, id.Instance))
+	if err != nil || !began {
+		return err
+	}
+	i := p.machine.find(id.Instance)
+	if i == nil || !i.isRunning() { // its end was on record already
+		return program.Close()
+	}
+	runs[i.Name] = true
+	p.follow(i, program)
+	return nil
 }
 
 func (p *processes) stop(all []*instance) {
@@ -90,6 +145,24 @@ func (p *processes) stop(all []*instance) {
 }
 
 func (p *processes) kill(i *instance) { p.logIf("kill", i, p.programs[i.Name].Kill()) }
+
+func (p *processes) signal(i *instance, sig syscall.Signal) (sent func() error) {
+	var err error
+	if program := p.programs[i.Name]; program != nil {
+		err = program.Signal(sig)
+	}
+	if err != nil {
+		err = fmt.Errorf("send signal %d (%s) to %s: %w", int(sig), sig, i.Name, err)
+	}
+	return func() error { return err }
+}
+
+func (p *processes) forget(i *instance) {
+	if program := p.programs[i.Name]; program != nil {
+		p.logIf("forget a run", i, program.Close())
+	}
+	delete(p.programs, i.Name)
+}
 
 func (p *processes) finish() {}
 

@@ -4,63 +4,101 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
-
-	"github.com/compose-spec/compose-go/v2/types"
 
 	"upall/compose"
 	"upall/intercept"
 	"upall/internal/event"
 	"upall/internal/linux"
+	"upall/supervisor/control"
 	"upall/supervisor/engine"
 	"upall/supervisor/forward"
 	"upall/supervisor/process"
 )
 
-// Options are for Up.
-type Options struct {
-	State    *process.State
-	Env      []string // of upall, inherited by the services
-	Ending   Ending
-	Grace    *time.Duration // overrides each service's stop_grace_period
-	Bus      *event.Bus
-	Logger   *slog.Logger
-	Disabled linux.Disabled
-	// Intercept is off to start the services without holding anything.
-	Intercept   bool
-	HoldTimeout time.Duration // of connects to published ports
-
-	// For services of the engine runtime; Engine is nil if there are none.
-	Engine  *engine.Engine
-	Project *types.Project // as it was loaded
-	// EnvFiles are those of the command line.
-	EnvFiles []string
-	Create   engine.CreateOptions
-	// NoStart ends Up when the containers have been created.
-	NoStart bool
+// Keep is where descriptors survive this process. Its fds stay the caller's.
+type Keep interface {
+	Put(name string, data []byte, fds ...int) error
+	Drop(name string) error
 }
 
-// Control ends a project from outside.
-type Control struct {
-	Stop <-chan struct{} // gracefully
-	Kill <-chan struct{}
+// Kept is what an earlier life of the supervisor has put into the Keep.
+type Kept struct {
+	Name string
+	Data []byte
+	FDs  []*linux.FD
 }
 
-// supervisor brings one project up.
+// Config is for Serve.
+type Config struct {
+	Project string // its name
+	Base    string // where state directories are
+	Version string // of upall
+	// Opened is called with a directory of the supervisor's own, and returns where
+	// to log to.
+	Opened func(dir string) *slog.Logger
+	Logger *slog.Logger // until then
+	// OpenEngine connects to the Docker Engine; it is called once a project has
+	// containers.
+	OpenEngine func(context.Context) (*engine.Engine, error)
+
+	Keep       Keep // nil: nothing survives this process
+	Kept       []Kept
+	KeeperGone <-chan struct{} // closed when the keeper has died; may be nil
+	Life       int             // counts the supervisors of this project from 1
+	KeeperPID  int
+	// Listening is called when the control API can be reached.
+	Listening func()
+	// End has the supervisor end as a stop of the project does, when closed; Kill
+	// at once.
+	End, Kill <-chan struct{}
+}
+
+// supervisor is one project's. Its fields are of the loop, but for those that say
+// otherwise.
 type supervisor struct {
-	Options
-	ctx         context.Context // bounds the life of all that Up opens
+	Config
+	ctx     context.Context // bounds the life of all that is opened; of all
+	state   *process.State  // of all
+	bus     *event.Bus      // of all
+	board   *board          // of all
+	serving *serving        // of all
+	inputs  chan any        // to the loop: inputs of the machine, and functions
+	over    chan struct{}   // closed when nobody takes inputs any more; of all
+
+	// What Apply has set. Nil before.
+	spec        *control.Spec
+	specFile    string          // where it is saved
+	untold      map[string]bool // instances whose start the life before may not have told
+	isUnsaved   bool            // the life before has died between the first Spec and what it made of it
 	plan        *compose.Plan
 	machine     *machine
 	runners     map[compose.Runtime]runner
-	interceptor *intercept.Interceptor // nil without interception
-	forwarders  []*forward.Forwarder
+	engine      *engine.Engine
+	interceptor *intercept.Interceptor                // nil without interception
+	counting    atomic.Pointer[intercept.Interceptor] // the same, for those who ask for samples
+	forwarders  map[published]*forward.Forwarder
 	meeting     meeting
-	metadata    map[string]string // instance -> hand-over metadata
-	inputs      chan any
-	over        chan struct{} // closed when nobody takes inputs any more
-	cannotPark  error         // why, nil where connects can be parked
-	failed      error         // what kept the project from coming up
+	metadata    map[string]string               // instance -> hand-over metadata
+	cannotPark  error                           // why, nil where connects can be parked
+	checks      map[string]*compose.Healthcheck // by instance
+	probers     map[string]*prober
+	work        sync.WaitGroup // probes, and what else goes on beside the loop
+
+	waiters                                   []waiter // for actions to be done
+	savedAt                                   time.Time
+	isOverTold, isTellingOver, isStoppingTold bool
+	isUp                                      bool  // every instance was started, since the last Apply
+	wasUp                                     bool  // ever
+	failed                                    error // what keeps the project from coming up
+	ending                                    bool  // the supervisor ends with its project
+
+	saidUnsaved bool
+	wasIdle     bool // when it was looked last
 }
 
 // runner starts and ends the programs of one runtime. What becomes of them it
@@ -72,83 +110,68 @@ type runner interface {
 	// stop asks instances to end.
 	stop(all []*instance)
 	kill(i *instance)
+	// signal sends any other signal. What it returns may take its time, and is called
+	// beside the loop.
+	signal(i *instance, sig syscall.Signal) (sent func() error)
+	// forget drops what is kept of an instance's run, whose end is on record.
+	forget(i *instance)
 	// finish waits until what was asked of it is done.
 	finish()
 	// close waits until nothing of the runner goes on, when the context is over.
 	close()
 }
 
-// Up starts the plan's services and returns the project's exit code when all
-// have ended: that of Ending, else the first that is not 0. An error means that
-// the project did not come up, and that nothing of it runs.
-func Up(ctx context.Context, plan *compose.Plan, o Options, control Control) (code int, err error) {
+// Serve is the supervisor of a project: it takes what the project is to be over
+// the control API, and returns when it was asked to end and nothing of the project
+// runs any more. It goes on with what an earlier life has left in the Keep. An
+// error means that there is no supervisor; it may wrap process.ErrRunning.
+func Serve(ctx context.Context, c Config) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &supervisor{
-		Options: o, ctx: ctx, plan: plan, machine: newMachine(plan, o.Ending, o.Grace),
-		metadata: map[string]string{}, runners: map[compose.Runtime]runner{}, inputs: make(chan any), over: make(chan struct{}),
+		Config: c, ctx: ctx, inputs: make(chan any), over: make(chan struct{}),
+		runners: map[compose.Runtime]runner{}, forwarders: map[published]*forward.Forwarder{},
+		metadata: map[string]string{}, probers: map[string]*prober{}, untold: map[string]bool{},
+	}
+	if err := s.openState(); err != nil {
+		cancel()
+		return err
 	}
 	defer func() { err = errors.Join(err, s.close(cancel)) }()
-	if err := s.open(control); err != nil {
-		if isClosed(control.Stop) { // what was under way was broken off
-			return 0, nil
-		}
-		return 0, err
-	}
-	if o.NoStart {
-		return 0, nil
-	}
-	s.run(control)
-	return s.machine.code, s.failed
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-// open makes ready all that can fail before anything is started.
-func (s *supervisor) open(control Control) error {
-	processes, err := openProcesses(s)
-	if err != nil {
-		return err
-	}
-	s.runners[compose.Process] = processes
-	if s.Intercept {
-		if err := s.openInterceptor(); err != nil {
+	if c.Life > 1 {
+		if err := s.resume(); err != nil {
 			return err
 		}
 	}
-	if s.Engine != nil {
-		containers, err := openContainers(s, control.Stop)
-		if err != nil {
-			return err
-		}
-		s.runners[compose.Engine] = containers
-	}
-	if s.NoStart {
-		return nil
-	}
-	if err := s.openMeeting(s.ctx); err != nil {
+	if err := s.openControl(); err != nil { // who asks is told of a project that is known
 		return err
 	}
-	s.introduce()
-	return s.openForwarders()
+	if s.spec != nil {
+		if err := s.resumeRuntimes(); err != nil {
+			return err
+		}
+		s.resumeProject()
+	}
+	if c.Listening != nil {
+		c.Listening()
+	}
+	s.run()
+	s.count()
+	s.bus.Close()
+	return s.serving.close()
 }
 
-func (s *supervisor) warn(service, message string) {
-	s.Bus.Emit(event.Event{Time: time.Now(), Type: event.Warning, Service: service, Message: message})
-}
-
-// run feeds the machine until no instance is left.
-func (s *supervisor) run(control Control) {
-	s.step(begin{})
-	for !s.machine.isDone() {
+// run is the loop. It ends when the project has.
+func (s *supervisor) run() {
+	end, killed, gone := s.End, s.Kill, s.KeeperGone
+	beat := time.NewTicker(beatInterval)
+	defer beat.Stop()
+	idle := time.NewTicker(idleInterval)
+	defer idle.Stop()
+	count := time.NewTicker(countInterval)
+	defer count.Stop()
+	for !s.isOver() {
 		var due <-chan time.Time
-		if at, ok := s.machine.next(); ok {
+		if at, ok := s.next(); ok {
 			due = time.After(time.Until(at))
 		}
 		select {
@@ -156,13 +179,55 @@ func (s *supervisor) run(control Control) {
 			s.input(in)
 		case <-due:
 			s.step(tick{})
-		case <-control.Stop:
-			control.Stop = nil
-			s.step(stop{})
-		case <-control.Kill:
-			control.Kill = nil
+		case <-end:
+			end = nil
+			s.end(nil)
+		case <-gone:
+			gone = nil
+			s.keeperGone()
+		case <-killed:
+			killed = nil
+			s.ending = true
 			s.step(kill{})
+		case <-beat.C:
+			for _, instance := range s.board.tick(time.Now()) {
+				s.step(readied{instance})
+			}
+		case <-count.C:
+			s.count()
+		case <-idle.C:
+			s.endIdle()
 		}
+		s.tellWaiters()
+	}
+}
+
+// beatInterval is between looks for what is ready because nothing has happened.
+const beatInterval = 100 * time.Millisecond
+
+func (s *supervisor) next() (at time.Time, ok bool) {
+	if s.machine == nil {
+		return time.Time{}, false
+	}
+	return s.machine.next()
+}
+
+func (s *supervisor) isOver() bool {
+	return s.ending && (s.machine == nil || s.isOverTold && s.machine.isDone())
+}
+
+// input takes what other goroutines have to say.
+func (s *supervisor) input(in any) {
+	switch in := in.(type) {
+	case func():
+		in()
+	case notStarted:
+		s.step(in.ended)
+		s.fail(in.err)
+	case cannotStart:
+		s.fail(in.err)
+	default:
+		s.step(in)
 	}
 }
 
@@ -177,24 +242,17 @@ type (
 	cannotStart struct{ err error }
 )
 
-func (s *supervisor) input(in any) {
-	switch in := in.(type) {
-	case notStarted:
-		s.step(in.ended)
-		s.fail(in.err)
-	case cannotStart:
-		s.fail(in.err)
-	default:
-		s.step(in)
-	}
-}
-
-// fail ends a project that does not come up. The first error counts.
+// fail ends a project that does not come up: nothing half started is left. In one
+// that was up what runs goes on.
 func (s *supervisor) fail(err error) {
 	if s.failed == nil && !s.machine.stopping {
 		s.failed = err
+		s.saveState()
+		s.tellProject(event.Failed, startFailedCode, err.Error())
 	}
-	s.step(stop{})
+	if !s.wasUp {
+		s.step(stop{})
+	}
 }
 
 // give hands an input over from another goroutine.
@@ -205,21 +263,52 @@ func (s *supervisor) give(in any) {
 	}
 }
 
+// do has the loop run f and waits for it. It returns false if the loop is over.
+func (s *supervisor) do(f func()) bool {
+	done := make(chan struct{})
+	s.give(func() { defer close(done); f() })
+	select {
+	case <-done:
+		return true
+	case <-s.over:
+		return false
+	}
+}
+
+// step feeds the machine and carries its outputs out. What it has decided is on
+// record before it is done: a later life does it then, or finds it done.
 func (s *supervisor) step(in any) {
+	if s.machine == nil {
+		return
+	}
+	out := s.machine.step(time.Now(), in)
+	if _, isTick := in.(tick); len(out) > 0 || !isTick {
+		s.saveState()
+	}
+	s.carryOut(out)
+	s.tellProgress()
+}
+
+func (s *supervisor) carryOut(out []any) {
 	starts, stops := map[compose.Runtime][]*instance{}, map[compose.Runtime][]*instance{}
-	for _, out := range s.machine.step(time.Now(), in) {
-		switch out := out.(type) {
+	for _, o := range out {
+		switch o := o.(type) {
 		case changed:
-			s.tellChange(out)
+			s.tellChange(o)
 		case startProgram:
-			starts[out.service.Runtime] = append(starts[out.service.Runtime], out.instance)
+			starts[o.service.Runtime] = append(starts[o.service.Runtime], o.instance)
 		case stopProgram:
 			// A handler of the program must not wait for calls that are kept.
-			s.answer(out.instance)
-			stops[out.service.Runtime] = append(stops[out.service.Runtime], out.instance)
+			s.answer(o.instance)
+			s.tellStopping(o.instance)
+			stops[o.service.Runtime] = append(stops[o.service.Runtime], o.instance)
 		case killProgram:
-			s.answer(out.instance)
-			s.runners[out.service.Runtime].kill(out.instance)
+			s.answer(o.instance)
+			s.runners[o.service.Runtime].kill(o.instance)
+		case removed:
+			s.remove(o.instance)
+		case warned:
+			s.warn(o.service, o.message)
 		}
 	}
 	for runtime, all := range stops {
@@ -233,46 +322,7 @@ func (s *supervisor) step(in any) {
 	}
 }
 
-func (s *supervisor) tellStarted(i *instance) {
-	if s.interceptor != nil {
-		s.interceptor.Started(i.Name)
-	}
-}
-
-func (s *supervisor) tellChange(c changed) {
-	s.Bus.Emit(event.Event{
-		Time: time.Now(), Type: event.StateChanged, Service: c.service.Name, Instance: c.Name,
-		State: c.state, Code: c.code, Message: c.why,
-	})
-	if c.begun {
-		s.tellRuns(c.instance)
-	}
-	switch {
-	case s.interceptor == nil:
-	case c.begun:
-		s.interceptor.Began(c.Name)
-	case c.final || c.state == event.Restarting:
-		s.interceptor.Ended(c.Name, c.code, c.final)
-	}
-}
-
-func (s *supervisor) tellRuns(i *instance) {
-	s.Bus.Emit(event.Event{Time: time.Now(), Type: event.Started, Service: i.service.Name, Instance: i.Name})
-}
-
-func (s *supervisor) answer(i *instance) {
-	if s.interceptor != nil {
-		s.interceptor.Answer(i.Name)
-	}
-}
-
-func (s *supervisor) logIf(what string, i *instance, err error) {
-	if err != nil {
-		s.Logger.Warn(what, "instance", i.Name, "error", err)
-	}
-}
-
-// close ends what open has begun.
+// close ends what was opened.
 func (s *supervisor) close(cancel func()) error {
 	close(s.over)
 	var errs []error
@@ -286,8 +336,19 @@ func (s *supervisor) close(cancel func()) error {
 	for _, r := range s.runners {
 		r.close()
 	}
+	s.work.Wait()
 	if s.interceptor != nil {
 		errs = append(errs, s.interceptor.Close())
 	}
-	return errors.Join(append(errs, s.meeting.close())...)
+	errs = append(errs, s.meeting.close())
+	if s.engine != nil {
+		errs = append(errs, s.engine.Close())
+	}
+	errs = append(errs, s.board.close(), s.state.Close())
+	return errors.Join(errs...)
+}
+
+// statePath is a file of this supervisor's own.
+func (s *supervisor) statePath(name string) string {
+	return s.state.Private() + string(os.PathSeparator) + name
 }

@@ -1,19 +1,18 @@
 package supervisor
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"upall/compose"
 	"upall/internal/event"
-	"upall/internal/linux"
-	"upall/supervisor/process"
+	"upall/supervisor/control"
 
 	_ "upall/intercept/shim"
 )
@@ -22,7 +21,6 @@ import (
 type project struct {
 	plan   compose.Plan
 	events []event.Event
-	mu     sync.Mutex
 }
 
 func (p *project) add(name, script string, ports ...uint16) {
@@ -38,19 +36,51 @@ func (p *project) add(name, script string, ports ...uint16) {
 	p.plan.Services = append(p.plan.Services, s)
 }
 
-func (p *project) up(t *testing.T, disabled ...linux.Feature) int {
+func (p *project) up(t *testing.T, disabled ...string) int {
 	t.Helper()
-	p.plan.Name = strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))
+	p.plan.Name = strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(t.Name(), "/", "-"), ",", ""))
 	base, err := os.MkdirTemp("", "upall-") // a short name: the path of a unix socket is limited
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(base) })
-	state, err := process.OpenState(base, p.plan.Name)
+	listening, served := make(chan struct{}), make(chan error, 1)
+	go func() {
+		served <- Serve(t.Context(), Config{
+			Project: p.plan.Name, Base: base, Life: 1, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+			Listening: func() { close(listening) },
+		})
+	}()
+	select {
+	case <-listening:
+	case err := <-served:
+		t.Fatal(err)
+	}
+	client, err := control.Dial(t.Context(), ControlSocket(base, p.plan.Name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := state.Prefix.Addr().Next()
+	code := p.run(t, client, disabled)
+	if _, err := client.Act(t.Context(), control.Action{Verb: control.End}); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	for _, e := range p.events {
+		t.Logf("%s %-14s %s %s:%d %s %s %s %v %s %s", e.Time.Format("05.000"), e.Type, e.Instance, e.Target, e.Port, e.State, e.Way, e.End, e.Elapsed, e.Cause, e.Message)
+	}
+	return code
+}
+
+// run applies the plan and follows it to its end.
+func (p *project) run(t *testing.T, client *control.Client, disabled []string) (code int) {
+	t.Helper()
+	snapshot, err := client.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := snapshot.Prefix.Addr().Next()
 	for n := range p.plan.Services {
 		for i := range p.plan.Services[n].Instances {
 			addr = addr.Next()
@@ -58,24 +88,23 @@ func (p *project) up(t *testing.T, disabled ...linux.Feature) int {
 			p.plan.Services[n].Instances[i].Addr2 = second(addr)
 		}
 	}
-	bus := event.NewBus(func(e event.Event) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.events = append(p.events, e)
+	_, err = client.Apply(t.Context(), &control.Spec{
+		Plan: &p.plan, Env: os.Environ(), Disabled: strings.Join(disabled, ","), Intercept: true, HoldTimeout: 20 * time.Second,
 	})
-	code, err := Up(t.Context(), &p.plan, Options{
-		State: state, Env: os.Environ(), Bus: bus, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Disabled: disabled, Intercept: true, HoldTimeout: 20 * time.Second,
-	}, Control{})
-	bus.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := state.Close(); err != nil {
-		t.Error(err)
-	}
-	for _, e := range p.events {
-		t.Logf("%s %-14s %s %s:%d %s %s %s %v %s %s", e.Time.Format("05.000"), e.Type, e.Instance, e.Target, e.Port, e.State, e.Way, e.End, e.Elapsed, e.Cause, e.Message)
+	over := errors.New("over")
+	err = client.Follow(t.Context(), control.FollowOptions{Since: snapshot.Seq, Logs: true}, func(r control.Record) error {
+		p.events = append(p.events, r.Event)
+		if r.Type == event.ProjectChanged && r.State == event.StateOver {
+			code = r.Code
+			return over
+		}
+		return nil
+	})
+	if !errors.Is(err, over) {
+		t.Fatal(err)
 	}
 	return code
 }
@@ -114,16 +143,16 @@ assert s.recv(9) == b"hello"
 
 func TestKernelHold(t *testing.T) {
 	for name, tt := range map[string]struct {
-		disabled []linux.Feature
+		disabled []string
 		way      event.Way
 	}{
 		"parked":                 {nil, event.Parked},
-		"parked, xtables, owned": {[]linux.Feature{linux.NativeQueue}, event.Parked},
-		"parked, not owned":      {[]linux.Feature{linux.TableOwner}, event.Parked},
-		"parked, leader":         {[]linux.Feature{linux.PIDFDThread, linux.SyncWakeUp}, event.Parked},
-		"early":                  {[]linux.Feature{linux.Park}, event.Early},
-		"kept":                   {[]linux.Feature{linux.Park, linux.EarlyListen}, event.Kept},
-		"kept, interruptible":    {[]linux.Feature{linux.Park, linux.EarlyListen, linux.WaitKillable}, event.Kept},
+		"parked, xtables, owned": {[]string{"native_queue"}, event.Parked},
+		"parked, not owned":      {[]string{"table_owner"}, event.Parked},
+		"parked, leader":         {[]string{"pidfd_thread", "sync_wake_up"}, event.Parked},
+		"early":                  {[]string{"park"}, event.Early},
+		"kept":                   {[]string{"park", "early"}, event.Kept},
+		"kept, interruptible":    {[]string{"park", "early", "wait_killable"}, event.Kept},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

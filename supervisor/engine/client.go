@@ -100,14 +100,24 @@ func (e *Engine) HasListenerPath() bool {
 // NotLocal says why upall cannot reach the processes of the engine's containers,
 // nil when it can try.
 func (e *Engine) NotLocal() error {
+	if err := e.notHere(); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("looking into containers needs root")
+	}
+	return nil
+}
+
+// notHere says why the engine's containers do not run on this machine's kernel,
+// nil when they do.
+func (e *Engine) notHere() error {
 	host := e.api.DaemonHost()
 	switch {
 	case !strings.HasPrefix(host, "unix://"):
 		return fmt.Errorf("the Docker Engine at %s is not on this machine", host)
 	case strings.Contains(e.info.Info.OperatingSystem, "Docker Desktop"):
 		return errors.New("the containers of Docker Desktop run in a virtual machine")
-	case os.Geteuid() != 0:
-		return errors.New("looking into containers needs root")
 	}
 	return nil
 }

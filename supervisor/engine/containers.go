@@ -18,6 +18,7 @@ type ref struct {
 	running               bool
 	hasShim               bool   // the shim stands in front of its program
 	metadata              string // "" in one that does not hand over
+	digest, hosts         string // see the labels
 }
 
 // list returns the containers of the project's services, without those of run
@@ -53,7 +54,7 @@ func newRef(id string, labels map[string]string) (ref, bool) {
 	}
 	return ref{
 		id: id, instance: fmt.Sprintf("%s-%d", service, number), service: service, number: number,
-		metadata: labels[metadataLabel],
+		metadata: labels[metadataLabel], digest: labels[digestLabel], hosts: labels[hostsLabel],
 	}, true
 }
 
@@ -75,4 +76,17 @@ func (e *Engine) Checked(ctx context.Context, project string) ([]string, error) 
 		}
 	}
 	return checked, nil
+}
+
+// IDs returns the IDs of a project's containers, by instance.
+func (e *Engine) IDs(ctx context.Context, project string) (map[string]string, error) {
+	refs, err := e.list(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	ids := map[string]string{}
+	for _, c := range refs {
+		ids[c.instance] = c.id
+	}
+	return ids, nil
 }

@@ -44,10 +44,15 @@ func (p placement) apply(o *client.ContainerCreateOptions, image program) error 
 	if !o.HostConfig.NetworkMode.IsContainer() {
 		o.HostConfig.ExtraHosts = addHosts(o.HostConfig.ExtraHosts, p.hosts)
 	}
+	if o.Config.Labels = maps.Clone(o.Config.Labels); o.Config.Labels == nil {
+		o.Config.Labels = map[string]string{}
+	}
+	if len(p.hosts) > 0 {
+		o.Config.Labels[hostsLabel] = strings.Join(p.hosts, " ")
+	}
 	if p.handOver == nil {
 		return nil
 	}
-	o.Config.Labels = maps.Clone(o.Config.Labels)
 	o.Config.Labels[metadataLabel] = p.metadata
 	return p.handOver.apply(o, image, p.metadata)
 }

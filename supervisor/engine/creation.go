@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,6 +15,8 @@ import (
 	"github.com/docker/compose/v5/pkg/api"
 	sdk "github.com/docker/compose/v5/pkg/compose"
 	"github.com/moby/moby/client"
+
+	"upall/supervisor/engine/profile"
 )
 
 // CreateOptions are those of `docker compose up`.
@@ -24,22 +27,62 @@ type CreateOptions struct {
 	RecreateDependencies, RenewVolumes bool
 	AssumeYes                          bool
 	Timeout                            *time.Duration // of containers that are recreated
-	Progress                           io.Writer      // where the progress is shown
-	Terminal                           bool           // Progress is one, and may be drawn on
+	// Fresh: nobody runs the project. Containers of it that run and hand over are
+	// left from a run that was killed, and are stopped: nobody answers their
+	// connects.
+	Fresh    bool
+	Progress io.Writer // where the progress is shown
+	Terminal bool      // Progress is one, and may be drawn on
+}
+
+// creation makes the containers of a project.
+type creation struct {
+	planned
+	profile profile.Base // that the engine gives where none is asked
+}
+
+// newCreation prepares a creation. It changes nothing.
+func newCreation(c Config) (*creation, error) {
+	r := &creation{planned: newPlanned(c)}
+	if c.Socket == "" {
+		return r, nil
+	}
+	if err := c.Engine.NotLocal(); err != nil {
+		return nil, fmt.Errorf("hold the connects of containers: %w (UPALL_INTERCEPT=off starts them without)", err)
+	}
+	var err error
+	r.profile, err = profile.EngineDefault(c.Engine.info.Info.SecurityOptions, c.Engine.newest)
+	return r, err
 }
 
 // Create makes images, networks, volumes and containers what the project wants,
-// as docker compose create does, and stops what an upall that was killed has
-// left running: nobody answers its connects any more.
-func (r *Runtime) Create(ctx context.Context, o CreateOptions) error {
-	if err := r.stopLeftovers(ctx); err != nil {
+// as docker compose create does. Containers that run and are as they should be
+// are left alone.
+func Create(ctx context.Context, c Config, o CreateOptions) error {
+	r, err := newCreation(c)
+	if err != nil {
 		return err
 	}
+	if o.Fresh {
+		if err := r.stopLeftovers(ctx); err != nil {
+			return err
+		}
+	}
+	have, err := r.Engine.list(ctx, r.Plan.Name)
+	if err != nil {
+		return err
+	}
+	r.keepDigests(have)
 	if slices.ContainsFunc(r.project.ServiceNames(), r.needsShim) {
 		if err := installShim(shimPath); err != nil {
 			return err
 		}
 	}
+	return r.create(ctx, o)
+}
+
+// create has the SDK do its part.
+func (r *creation) create(ctx context.Context, o CreateOptions) error {
 	confirm := prompt.NewPrompt(r.Engine.cli.In(), r.Engine.cli.Out()).Confirm
 	if o.AssumeYes {
 		confirm = sdk.AlwaysOkPrompt()
@@ -48,11 +91,20 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) error {
 	if err != nil {
 		return err
 	}
-	err = service.Create(ctx, r.creationOrder(), o.forCompose(r.project))
-	if err != nil {
+	if err := service.Create(ctx, r.creationOrder(), o.forCompose(r.project)); err != nil {
 		return fmt.Errorf("create the containers: %w", err)
 	}
-	return r.findContainers(ctx)
+	return nil
+}
+
+// needsShim tells whether the engine does not hand the notifyFDs of the service's
+// containers over itself.
+func (r *creation) needsShim(service string) bool {
+	if r.Socket == "" {
+		return false
+	}
+	_, err := profile.Choose(nil, r.project.Services[service].Privileged, r.Engine.newest, r.profile)
+	return !r.Engine.HasListenerPath() || errors.Is(err, profile.ErrPrivileged)
 }
 
 func progress(o CreateOptions) api.EventProcessor {
@@ -87,7 +139,7 @@ func (o CreateOptions) forCompose(project *types.Project) api.CreateOptions {
 
 // stopLeftovers stops containers whose notifyFDs ended with an upall that was
 // killed: every connect of theirs fails.
-func (r *Runtime) stopLeftovers(ctx context.Context) error {
+func (r *creation) stopLeftovers(ctx context.Context) error {
 	refs, err := r.Engine.list(ctx, r.Plan.Name)
 	if err != nil {
 		return err
@@ -112,7 +164,7 @@ func (r *Runtime) stopLeftovers(ctx context.Context) error {
 
 // awaitEnd waits until the engine lists containers as ended. It answers a stop a
 // moment earlier, and Compose would take them for running.
-func (r *Runtime) awaitEnd(ctx context.Context, stopped map[string]bool) error {
+func (r *creation) awaitEnd(ctx context.Context, stopped map[string]bool) error {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	limit := time.After(endPatience)
@@ -137,17 +189,3 @@ func (r *Runtime) awaitEnd(ctx context.Context, stopped map[string]bool) error {
 
 // endPatience is how long the engine may take to list a stopped container as ended.
 const endPatience = 5 * time.Second
-
-// findContainers notes the containers that Create has made or found.
-func (r *Runtime) findContainers(ctx context.Context) error {
-	refs, err := r.Engine.list(ctx, r.Plan.Name)
-	if err != nil {
-		return err
-	}
-	for _, c := range refs {
-		if r.services[c.service] != nil {
-			r.refs[c.instance] = c
-		}
-	}
-	return nil
-}

@@ -18,36 +18,36 @@ import (
 // the plan's gets its placement on the way.
 type creator struct {
 	client.APIClient
-	runtime *Runtime
+	of *creation
 
 	mu      sync.Mutex           // guards created
 	created map[string]placement // by the container's ID
 }
 
-func (r *Runtime) creator() *creator {
-	return &creator{APIClient: r.Engine.api, runtime: r, created: map[string]placement{}}
+func (r *creation) creator() *creator {
+	return &creator{APIClient: r.Engine.api, of: r, created: map[string]placement{}}
 }
 
 // ContainerCreate creates a container with its placement. Those of run and of
 // hooks have none.
 func (c *creator) ContainerCreate(ctx context.Context, o client.ContainerCreateOptions) (client.ContainerCreateResult, error) {
-	of, ok := newRef("", o.Config.Labels)
-	service := c.runtime.services[of.service]
+	made, ok := newRef("", o.Config.Labels)
+	service := c.of.services[made.service]
 	if !ok || service == nil {
 		return c.APIClient.ContainerCreate(ctx, o)
 	}
-	o.Config.Labels[api.DependenciesLabel] = c.runtime.dependencies(of.service)
-	place := c.runtime.place(service, of)
-	image, err := c.imageProgram(ctx, of.service, o.Config.Image)
+	o.Config.Labels[api.DependenciesLabel] = c.of.dependencies(made.service)
+	place := c.of.place(service, made)
+	image, err := c.imageProgram(ctx, made.service, o.Config.Image)
 	if err == nil {
 		err = place.apply(&o, image)
 	}
 	if err != nil {
-		return client.ContainerCreateResult{}, fmt.Errorf("service %q: %w", of.service, err)
+		return client.ContainerCreateResult{}, fmt.Errorf("service %q: %w", made.service, err)
 	}
 	result, err := c.APIClient.ContainerCreate(context.WithoutCancel(ctx), o)
 	if err != nil {
-		return result, fmt.Errorf("service %q: %w", of.service, err)
+		return result, fmt.Errorf("service %q: %w", made.service, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,7 +59,8 @@ func (c *creator) ContainerCreate(ctx context.Context, o client.ContainerCreateO
 // even if another creation has failed: the engine goes on anyway, and a `down`
 // that came before it would leave the network behind.
 func (c *creator) NetworkCreate(ctx context.Context, name string, o client.NetworkCreateOptions) (client.NetworkCreateResult, error) {
-	return c.APIClient.NetworkCreate(context.WithoutCancel(ctx), name, o)
+	ctx = context.WithoutCancel(ctx)
+	return overRules(func() (client.NetworkCreateResult, error) { return c.APIClient.NetworkCreate(ctx, name, o) })
 }
 
 // VolumeCreate creates a volume.
@@ -74,7 +75,7 @@ func (c *creator) ImagePull(ctx context.Context, image string, o client.ImagePul
 		return response, nil
 	}
 	var services []string
-	for name, s := range c.runtime.project.Services {
+	for name, s := range c.of.project.Services {
 		if s.Image == image {
 			services = append(services, strconv.Quote(name))
 		}
@@ -95,7 +96,7 @@ func (c *creator) NetworkConnect(ctx context.Context, name string, o client.Netw
 
 // imageProgram asks what an image runs, where that is needed.
 func (c *creator) imageProgram(ctx context.Context, service, image string) (program, error) {
-	if !c.runtime.needsShim(service) {
+	if !c.of.needsShim(service) {
 		return program{}, nil
 	}
 	inspected, err := c.APIClient.ImageInspect(ctx, image)
@@ -110,7 +111,7 @@ func (c *creator) imageProgram(ctx context.Context, service, image string) (prog
 
 // dependencies is what Compose's label says of depends_on: the project that the
 // SDK creates from has lost it (see needed).
-func (r *Runtime) dependencies(service string) string {
+func (r *creation) dependencies(service string) string {
 	var entries []string
 	for name, d := range r.project.Services[service].DependsOn {
 		entries = append(entries, fmt.Sprintf("%s:%s:%t", name, d.Condition, d.Restart))
@@ -120,7 +121,7 @@ func (r *Runtime) dependencies(service string) string {
 }
 
 // place decides on the placement of a container.
-func (r *Runtime) place(s *compose.Service, of ref) placement {
+func (r *creation) place(s *compose.Service, of ref) placement {
 	p := placement{addresses: map[string]addresses{}}
 	n := slices.IndexFunc(s.Instances, func(i compose.Instance) bool { return i.Index == of.number })
 	if n < 0 {
@@ -148,7 +149,7 @@ func (r *Runtime) place(s *compose.Service, of ref) placement {
 	return p
 }
 
-func (r *Runtime) networkName(key string) string {
+func (r *creation) networkName(key string) string {
 	for _, n := range r.Plan.Networks {
 		if n.Key == key {
 			return n.Name

@@ -42,6 +42,7 @@ var allowed = []allowance{
 	{"containers.*.Config.Labels.dev.upall.managed", "", "marks what upall has made", nil},
 	{"containers.*.Config.Labels.dev.upall.metadata", "", "by which upall knows the container when it hands over", nil},
 	{"containers.*.Config.Labels.dev.upall.digest", "", "a digest of the names and the hand-over that the container gets: it is made anew when they change", nil},
+	{"containers.*.Config.Labels.dev.upall.hosts", "", "the names that the container was given: while they hold it is not made anew for others", nil},
 	{"containers.*.Config.Labels.com.docker.compose.config-hash", "", "covers upall's labels", nil},
 	{"containers.*.HostConfig.ExtraHosts", "", "the names of the project, behind the file's own; none that the file has", checkHosts},
 	{"containers.*.NetworkSettings.Networks.*.IPAMConfig", "", "the fixed address, if the file gives none", checkAddress},

@@ -105,7 +105,7 @@ func createOurs(t *testing.T, e *Engine, project, file string) {
 		t.Fatal(err)
 	}
 	directory := t.TempDir()
-	r, err := NewRuntime(Config{
+	r, err := newCreation(Config{
 		Engine: e, Project: loaded, Plan: plan,
 		Socket: filepath.Join(directory, "agent"), Directory: directory,
 		Logger: slog.New(slog.DiscardHandler),
@@ -114,24 +114,11 @@ func createOurs(t *testing.T, e *Engine, project, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(r.project.ServiceNames(), r.needsShim) {
-		err = r.Create(t.Context(), CreateOptions{})
-	} else {
-		err = r.createWithoutShim(t.Context())
-	}
-	if err != nil {
+	// Without the installation of the shim: a test's executable is no shim for
+	// other people's containers.
+	if err := r.create(t.Context(), CreateOptions{}); err != nil {
 		t.Fatalf("upall: %v", err)
 	}
-}
-
-// createWithoutShim is Create but for the installation of the shim: a test's
-// executable is no shim for other people's containers.
-func (r *Runtime) createWithoutShim(ctx context.Context) error {
-	service, err := r.Engine.service(r.creator(), sdk.WithEventProcessor(progress(CreateOptions{})))
-	if err != nil {
-		return err
-	}
-	return service.Create(ctx, r.creationOrder(), CreateOptions{}.forCompose(r.project))
 }
 
 // createTheirs creates a project's containers as docker compose does.

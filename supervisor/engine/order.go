@@ -12,7 +12,7 @@ import (
 // needed is the project in which depends_on holds only what the engine needs to
 // make or to start a container: whose namespaces and volumes it shares, named by
 // a service or by one of the project's own containers.
-func (r *Runtime) needed() *types.Project {
+func (r *planned) needed() *types.Project {
 	ordered := compose.Unordered(r.project)
 	for name, s := range ordered.Services {
 		for _, container := range sharedContainers(s) {
@@ -28,7 +28,7 @@ func (r *Runtime) needed() *types.Project {
 // creationOrder is the project in which containers are created: after those
 // that the engine must know by then, whose namespaces or volumes they share or
 // whom they link to. Compose would create along depends_on.
-func (r *Runtime) creationOrder() *types.Project {
+func (r *planned) creationOrder() *types.Project {
 	ordered := r.needed()
 	for name, s := range ordered.Services {
 		for _, link := range s.Links {
@@ -80,7 +80,7 @@ func sharedContainers(s types.ServiceConfig) []string {
 }
 
 // serviceOf returns the service of one of the plan's containers, or "".
-func (r *Runtime) serviceOf(container string) string {
+func (r *planned) serviceOf(container string) string {
 	for name, s := range r.services {
 		for _, i := range s.Instances {
 			if i.ContainerName == container {

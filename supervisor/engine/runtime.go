@@ -3,105 +3,118 @@ package engine
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
-	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/docker/compose/v5/pkg/api"
-	"github.com/moby/moby/client"
 
 	"upall/compose"
-	"upall/intercept/seccomp"
-	"upall/supervisor/engine/profile"
 )
 
-// Config is for NewRuntime.
-type Config struct {
-	Engine  *Engine
-	Project *types.Project // as it was loaded
-	Plan    *compose.Plan
-	// EnvFiles are those of the command line, for Compose's label of them.
-	EnvFiles []string
-	// Socket is where the interceptor takes notifyFDs; "" to intercept nothing.
-	Socket string
-	// Directory is for files that containers see; its parents are upall's alone.
-	Directory    string
-	WaitKillable bool // held calls ignore signals but deadly ones
-	Logger       *slog.Logger
-	// Warn gets what a user should know of a service.
-	Warn func(service, message string)
-	// Output gets each line that a container writes, stream being "stdout" or
-	// "stderr", from goroutines of the Runtime.
-	Output func(service, instance, stream, line string)
-}
-
-// Runtime runs the engine's services of one project. After Create its
-// methods may be called from any goroutine.
+// Runtime starts, watches and stops the containers of one project. Its methods
+// may be called from any goroutine.
 type Runtime struct {
-	Config
-	project  *types.Project // the planned one
-	services map[string]*compose.Service
-	profile  profile.Base   // that the engine gives where none is asked
-	refs     map[string]ref // by instance, after Create
-	outputs  sync.WaitGroup // of containers
-
-	mu       sync.Mutex      // guards attached
-	attached map[string]bool // containers whose start has been attached to and not been told yet
+	Config  // without project and plan, which can be replaced
+	name    string
+	present atomic.Pointer[present]
+	outputs *outputs
 }
 
-// NewRuntime prepares the runtime of a project. It changes nothing.
-func NewRuntime(c Config) (*Runtime, error) {
-	r := &Runtime{
-		Config: c, project: compose.Rewrite(c.Project, c.Plan),
-		services: map[string]*compose.Service{}, refs: map[string]ref{}, attached: map[string]bool{},
+// present is the newest plan of a project and the containers that are known. It
+// does not change.
+type present struct {
+	planned
+	refs map[string]ref // by instance
+}
+
+// NewRuntime finds the containers that Create has made. Close the Runtime.
+func NewRuntime(ctx context.Context, c Config) (*Runtime, error) {
+	r := &Runtime{Config: c, name: c.Plan.Name}
+	r.Project, r.Plan = nil, nil
+	r.outputs = newOutputs(ctx, r)
+	if err := r.Apply(ctx, c.Project, c.Plan, c.EnvFiles); err != nil {
+		r.Close()
+		return nil, err
 	}
-	for n := range c.Plan.Services {
-		if s := &c.Plan.Services[n]; s.Runtime == compose.Engine {
-			r.services[s.Name] = s
+	return r, nil
+}
+
+// Apply replaces the plan by another of the same project, for which Create has
+// been called, and finds the containers again.
+func (r *Runtime) Apply(ctx context.Context, project *types.Project, plan *compose.Plan, envFiles []string) error {
+	c := r.Config
+	c.Project, c.Plan, c.EnvFiles = project, plan, envFiles
+	return r.find(ctx, newPlanned(c))
+}
+
+// Refresh finds the containers again, which somebody else may have made anew.
+func (r *Runtime) Refresh(ctx context.Context) error { return r.find(ctx, r.present.Load().planned) }
+
+func (r *Runtime) find(ctx context.Context, p planned) error {
+	refs, err := r.Engine.list(ctx, r.name)
+	if err != nil {
+		return err
+	}
+	found := &present{p, map[string]ref{}}
+	for _, c := range slices.Backward(refs) { // the engine lists the newest first
+		if p.services[c.service] != nil {
+			found.refs[c.instance] = c
 		}
 	}
-	r.label()
-	if c.Socket == "" {
-		return r, nil
-	}
-	if err := c.Engine.NotLocal(); err != nil {
-		return nil, fmt.Errorf("hold the connects of containers: %w (UPALL_INTERCEPT=off starts them without)", err)
-	}
-	var err error
-	r.profile, err = profile.EngineDefault(c.Engine.info.Info.SecurityOptions, c.Engine.newest)
-	return r, err
+	r.present.Store(found)
+	return nil
 }
 
-// Metadata returns the metadata with which an instance hands over, after Create.
-// ok is false for an instance that has no container.
+// Close ends the telling of output, and waits until nothing of the Runtime goes
+// on but for calls. The containers are left alone.
+func (r *Runtime) Close() { r.outputs.close() }
+
+// container returns the container of an instance.
+func (r *Runtime) container(instance string) (ref, error) {
+	c, ok := r.present.Load().refs[instance]
+	if !ok {
+		return ref{}, fmt.Errorf("%s has no container", instance)
+	}
+	return c, nil
+}
+
+// Metadata returns the metadata with which an instance hands over. ok is false
+// for an instance that has no container.
 func (r *Runtime) Metadata(instance string) (metadata string, ok bool) {
-	c, ok := r.refs[instance]
+	c, ok := r.present.Load().refs[instance]
 	return c.metadata, ok
 }
 
-// Start starts the containers of services at the same moment and waits until the
-// engine has done so; started is called for each, from any goroutine. It returns
-// the errors by instance; err is one that kept all of them from starting.
-func (r *Runtime) Start(ctx context.Context, services []string, started func(instance string)) (failed map[string]error, err error) {
-	if err := r.writeShimFiles(services); err != nil {
+// Start starts the containers of instances at the same moment, runs their hooks
+// and waits until the engine has done so; started is called for each, from any
+// goroutine. Those that run are left alone. It returns the errors by instance;
+// err is one that kept all of them from starting.
+func (r *Runtime) Start(ctx context.Context, instances []string, started func(instance string)) (failed map[string]error, err error) {
+	now := r.present.Load()
+	if err := now.writeShimFiles(instances); err != nil {
 		return nil, err
 	}
-	project, err := r.needed().WithSelectedServices(services, types.IgnoreDependencies)
+	project, err := now.needed().WithSelectedServices(now.servicesOf(instances), types.IgnoreDependencies)
 	if err != nil {
 		return nil, err
 	}
-	starter := newStarter(r.Engine.api, r.startPlan(started))
-	service, err := r.Engine.service(starter)
+	starter := newStarter(r.Engine.api, now.startPlan())
+	byID := map[string]ref{}
+	for _, c := range now.refs {
+		byID[c.id] = c
+	}
+	starter.plan.prepare = func(id string) { r.outputs.prepare(byID[id]) }
+	starter.plan.started = func(instance string) {
+		r.outputs.follow(now.refs[instance])
+		started(instance)
+	}
+	service, err := r.Engine.service(&some{APIClient: starter, instances: instances, othersRun: true})
 	if err != nil {
 		return nil, err
 	}
-	err = service.Start(ctx, r.Plan.Name, api.StartOptions{Project: project})
+	err = service.Start(ctx, r.name, api.StartOptions{Project: project})
 	failed = starter.wait()
 	if err != nil && len(failed) == 0 {
 		return nil, fmt.Errorf("start the containers: %w", err)
@@ -109,17 +122,14 @@ func (r *Runtime) Start(ctx context.Context, services []string, started func(ins
 	return failed, nil
 }
 
-func (r *Runtime) startPlan(started func(instance string)) startPlan {
-	plan := startPlan{
-		names: map[string]string{}, needs: map[string][]string{}, choosy: map[string]bool{},
-		prepare: r.attach, started: started,
-	}
-	needed := r.needed()
-	for _, c := range r.refs {
+func (p *present) startPlan() startPlan {
+	plan := startPlan{names: map[string]string{}, needs: map[string][]string{}, choosy: map[string]bool{}}
+	needed := p.needed()
+	for _, c := range p.refs {
 		plan.names[c.id] = c.instance
-		plan.choosy[c.id] = choosesPort(r.services[c.service])
+		plan.choosy[c.id] = choosesPort(p.services[c.service])
 		for name := range needed.Services[c.service].DependsOn {
-			for _, other := range r.refs {
+			for _, other := range p.refs {
 				if other.service == name {
 					plan.needs[c.id] = append(plan.needs[c.id], other.id)
 				}
@@ -135,91 +145,37 @@ func choosesPort(s *compose.Service) bool {
 	return slices.ContainsFunc(s.Published, func(p compose.Publish) bool { return p.HostPort == 0 || p.HostPortEnd != 0 })
 }
 
-// Stop stops the containers of services, all at the same moment, after grace if
-// it is not nil by force.
-func (r *Runtime) Stop(ctx context.Context, services []string, grace *time.Duration) error {
-	service, err := r.Engine.service(r.Engine.api)
-	if err != nil {
-		return err
-	}
-	project, err := withoutOrder(r.project).WithSelectedServices(services, types.IgnoreDependencies)
-	if err != nil {
-		return err
-	}
-	return service.Stop(ctx, r.Plan.Name, api.StopOptions{Project: project, Services: services, Timeout: grace})
-}
-
-// Over returns the exit codes of the instances that do not run, 0 for one that
-// never has.
-func (r *Runtime) Over(ctx context.Context) (map[string]int, error) {
-	refs, err := r.Engine.list(ctx, r.Plan.Name)
-	if err != nil {
-		return nil, err
-	}
-	codes := map[string]int{}
-	for instance := range r.refs {
-		codes[instance] = 0 // unless it is listed
-	}
-	for _, c := range refs {
-		delete(codes, c.instance)
-		if !c.running {
-			codes[c.instance] = r.exitCode(ctx, c.id)
+// servicesOf returns the services of instances.
+func (p *present) servicesOf(instances []string) []string {
+	var names []string
+	for _, instance := range instances {
+		if c, ok := p.refs[instance]; ok && !slices.Contains(names, c.service) {
+			names = append(names, c.service)
 		}
 	}
-	return codes, nil
+	return names
 }
 
-// Kill kills a container.
-func (r *Runtime) Kill(ctx context.Context, instance string) error {
-	_, err := r.Engine.api.ContainerKill(ctx, r.refs[instance].id, client.ContainerKillOptions{Signal: "KILL"})
-	return err
-}
-
-// Wait waits until the output of all containers has been told, after their end.
-func (r *Runtime) Wait() { r.outputs.Wait() }
-
-// writeShimFiles makes what the shims of services read. Without interception there
-// is nothing, and the shim steps aside.
-func (r *Runtime) writeShimFiles(services []string) error {
-	if r.Socket == "" {
+// writeShimFiles makes what the shims of instances read. Without interception
+// there is nothing, and the shim steps aside.
+func (p *present) writeShimFiles(instances []string) error {
+	if p.Socket == "" {
 		return nil
 	}
-	for _, c := range r.refs {
-		s := r.services[c.service]
-		if !slices.Contains(services, c.service) || !c.hasShim {
+	for _, instance := range instances {
+		c, ok := p.refs[instance]
+		if !ok || !c.hasShim {
 			continue
 		}
-		filter, err := filterOf(s).Compile()
+		filter, err := filterOf(p.services[c.service]).Compile()
 		if err != nil {
 			return err
 		}
-		h := r.shimOf(c.instance)
-		if err := os.RemoveAll(h.directory); err != nil {
-			return err
-		}
-		if err := h.write(filter, c.metadata, r.Socket); err != nil {
-			return fmt.Errorf("prepare the shim of %s: %w", c.instance, err)
+		if err := p.shimOf(instance).write(filter, c.metadata, p.Socket); err != nil {
+			return fmt.Errorf("prepare the shim of %s: %w", instance, err)
 		}
 	}
 	return nil
-}
-
-// needsShim tells whether the engine does not hand the notifyFDs of the service's
-// containers over itself.
-func (r *Runtime) needsShim(service string) bool {
-	if r.Socket == "" {
-		return false
-	}
-	_, err := profile.Choose(nil, r.project.Services[service].Privileged, r.Engine.newest, r.profile)
-	return !r.Engine.HasListenerPath() || errors.Is(err, profile.ErrPrivileged)
-}
-
-func (r *Runtime) shimOf(instance string) shimHandOver {
-	return shimHandOver{program: shimPath, directory: filepath.Join(r.Directory, instance), waitKillable: r.WaitKillable}
-}
-
-func filterOf(s *compose.Service) seccomp.Filter {
-	return seccomp.Filter{AllowIOURing: s.Settings.AllowIOURing}
 }
 
 func newMetadata() string { return "upall:" + rand.Text() }

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -56,7 +59,8 @@ func (s shimHandOver) apply(o *client.ContainerCreateOptions, image program, _ s
 }
 
 // write makes the instance's files for its shim. socket is the agent's own,
-// linked into the directory, for the container sees nothing else of the host.
+// linked into the directory, for the container sees nothing else of the host. It
+// may be called while the container runs: what is right is left alone.
 func (s shimHandOver) write(filter []byte, metadata, socket string) error {
 	state, err := seccomp.MarshalState(metadata)
 	if err != nil {
@@ -67,15 +71,46 @@ func (s shimHandOver) write(filter []byte, metadata, socket string) error {
 		return err
 	}
 	for name, content := range map[string][]byte{filterFile: filter, stateFile: state} {
-		if err := os.WriteFile(filepath.Join(s.directory, name), content, 0o644); err != nil {
+		if err := replaceFile(filepath.Join(s.directory, name), content); err != nil {
 			return err
 		}
 	}
-	link := filepath.Join(s.directory, socketFile)
-	if err := os.Link(socket, link); err != nil {
+	return linkSocket(socket, filepath.Join(s.directory, socketFile))
+}
+
+// replaceFile leaves a file whole at any time: the container may be started by
+// somebody else just now.
+func replaceFile(path string, content []byte) error {
+	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, content) {
+		return nil
+	}
+	if err := os.WriteFile(path+".new", content, 0o644); err != nil {
 		return err
 	}
-	return os.Chmod(link, 0o666)
+	return os.Rename(path+".new", path)
+}
+
+// linkSocket links a socket to a path, if it is not that very one.
+func linkSocket(socket, path string) error {
+	want, err := os.Stat(socket)
+	if err != nil {
+		return err
+	}
+	have, err := os.Lstat(path)
+	switch {
+	case err == nil && os.SameFile(want, have):
+		return nil
+	case err == nil:
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if err := os.Link(socket, path); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o666)
 }
 
 // shimPath is where containers find the shim for as long as they exist, over

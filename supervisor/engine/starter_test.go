@@ -49,7 +49,7 @@ func newSlow(ids ...string) (*starter, *slowEngine, *[]string) {
 	var mu sync.Mutex
 	plan := startPlan{
 		names: map[string]string{}, needs: map[string][]string{}, choosy: map[string]bool{},
-		prepare: func(context.Context, string) {},
+		prepare: func(string) {},
 		started: func(instance string) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -2,8 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
+	"io"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -12,23 +13,31 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// What happens to a container, told by Watch.
+// What happens to a container, told by Watch. At is the engine's time of it.
 type (
 	// Began says that the container runs.
-	Began struct{ Instance string }
+	Began struct {
+		Instance string
+		At       time.Time
+	}
 	// Ended says that its program has ended.
 	Ended struct {
 		Instance string
-		Code     int
+		Code     int // 0 where the engine does not know any more
 		Then     Then
+		At       time.Time
 	}
-	// Health is what its healthcheck says.
+	// Health is what its healthcheck says. It may be told once more after a
+	// takeover.
 	Health struct {
 		Instance string
 		Healthy  bool
+		At       time.Time
 	}
 	// Lost says that the engine does not answer any more; Watch tries again.
 	Lost struct{ Err error }
+	// Back says that it answers again, before what has happened meanwhile is told.
+	Back struct{}
 )
 
 // Then is what is to be expected after an end.
@@ -41,98 +50,122 @@ const (
 	MayReturn             // somebody ended it through the engine, maybe to restart it
 )
 
-const reconnectInterval = 500 * time.Millisecond
+const (
+	reconnectInterval = 500 * time.Millisecond
+	// overlap is how far back a stream of events begins before what has been seen:
+	// the engine gives an event its time a moment before its place in the stream.
+	overlap = time.Second
+)
 
 // Watch tells what happens to the project's containers from since on, in order,
-// until ctx ends. Those that were made after Create are known too.
+// until ctx ends: what the engine has noted already, then what comes. Since is the
+// moment of Create, or, in a process that takes over, the time of the last thing
+// that the one before was told: nothing is lost in between, and nothing comes
+// twice. Containers that are made later are known too. The output of containers
+// that run goes on from the line that was told last, of others from since.
 func (r *Runtime) Watch(ctx context.Context, since time.Time, tell func(any)) {
-	w := &watcher{Runtime: r, tell: tell, asked: map[string]bool{}, ends: map[string]time.Time{}, last: since}
+	w := &watcher{Runtime: r, tell: tell, history: newHistory(since)}
 	for {
-		err := w.stream(ctx)
+		err := w.watch(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		tell(Lost{explain(r.Engine.api.DaemonHost(), err)})
-		if !w.reconnect(ctx) {
+		if !w.awaitEngine(ctx) {
 			return
 		}
+		tell(Back{})
 	}
 }
 
 // watcher is the state of Watch.
 type watcher struct {
 	*Runtime
-	tell  func(any)
-	asked map[string]bool      // containers that somebody signalled since they began
-	ends  map[string]time.Time // of containers' last runs
-	last  time.Time            // of the newest event
+	tell    func(any)
+	history *history
 }
 
-// stream tells events until the engine ends the stream.
-func (w *watcher) stream(ctx context.Context) error {
-	result := w.Engine.api.Events(ctx, client.EventsListOptions{
-		Since: fmt.Sprintf("%d.%09d", w.last.Unix(), w.last.Nanosecond()),
-		Filters: make(client.Filters).
-			Add("type", string(events.ContainerEventType)).
-			Add("label", api.ProjectLabel+"="+w.Plan.Name).
-			Add("label", api.OneoffLabel+"=False"),
-	})
+// watch tells what has happened and what happens until the engine ends the
+// stream. What the engine answers about containers is compared with the events
+// before that, for it does not remember all of them, and none after a restart.
+func (w *watcher) watch(ctx context.Context) error {
+	asked := time.Now()
+	all, err := w.all(ctx)
+	if err != nil {
+		return err
+	}
+	until := time.Now()
+	if err := w.stream(ctx, client.EventsListOptions{Since: "1", Until: stamp(until)}); !errors.Is(err, io.EOF) {
+		return err
+	}
+	for _, c := range w.history.compare(asked, all) {
+		w.changed(ctx, c)
+	}
+	for c, d := range all {
+		if d.IsRunning() {
+			w.outputs.resume(c, w.history.since)
+		}
+	}
+	return w.stream(ctx, client.EventsListOptions{Since: stamp(until.Add(-overlap))})
+}
+
+func stamp(t time.Time) string { return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond()) }
+
+// stream tells events until they end, with io.EOF if nothing is wrong.
+func (w *watcher) stream(ctx context.Context, o client.EventsListOptions) error {
+	o.Filters = make(client.Filters).
+		Add("type", string(events.ContainerEventType)).
+		Add("label", api.ProjectLabel+"="+w.name).
+		Add("label", api.OneoffLabel+"=False")
+	result := w.Engine.api.Events(ctx, o)
 	for {
 		select {
 		case m := <-result.Messages:
-			w.event(ctx, m)
+			c, ok := newRef(m.Actor.ID, m.Actor.Attributes)
+			if !ok {
+				continue
+			}
+			if change, isNew := w.history.event(c, m); isNew {
+				w.changed(ctx, change)
+			}
 		case err := <-result.Err:
 			return err
 		}
 	}
 }
 
-func (w *watcher) event(ctx context.Context, m events.Message) {
-	c, ok := newRef(m.Actor.ID, m.Actor.Attributes)
-	if !ok || w.services[c.service] == nil {
-		return
-	}
-	at := time.Unix(0, m.TimeNano)
-	w.last = at.Add(1)
-	switch m.Action {
-	case events.ActionKill:
-		w.asked[c.id] = true
+func (w *watcher) changed(ctx context.Context, c change) {
+	switch c.what {
 	case events.ActionStart:
-		delete(w.asked, c.id)
-		if !w.isAttached(c.id) {
-			w.follow(ctx, c, w.ends[c.id])
-		}
-		w.tell(Began{c.instance})
+		w.outputs.follow(c.ref)
+		w.tell(Began{c.instance, c.at})
 	case events.ActionDie:
-		w.ends[c.id] = at
-		code, _ := strconv.Atoi(m.Actor.Attributes["exitCode"]) // the engine's own number
-		w.tell(Ended{c.instance, code, w.then(ctx, c.id)})
-	case events.ActionHealthStatusHealthy, events.ActionHealthStatusUnhealthy:
-		w.tell(Health{c.instance, m.Action == events.ActionHealthStatusHealthy})
-	case events.ActionDestroy:
-		delete(w.asked, c.id)
-		delete(w.ends, c.id)
+		w.outputs.finish(c.ref)
+		w.tell(Ended{c.instance, c.code, w.then(ctx, c.id), c.at})
+	default:
+		w.tell(Health{c.instance, c.what == events.ActionHealthStatusHealthy, c.at})
 	}
 }
 
 // then finds out what follows an end. The engine says that it restarts a
 // container by its policy, but not that somebody has asked for a restart.
 func (w *watcher) then(ctx context.Context, id string) Then {
-	inspected, err := w.Engine.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
-	state := inspected.Container.State
+	d, err := w.Engine.details(ctx, id)
+	f := w.history.facts[id]
 	switch {
 	case cerrdefs.IsNotFound(err):
 		return Over
-	case err == nil && state != nil && (state.Restarting || state.Running):
+	case err == nil && d.IsRunning():
 		return Restarts
-	case w.asked[id]:
+	case f != nil && f.isAsked:
 		return MayReturn
 	}
 	return Over
 }
 
-// reconnect waits until the engine answers again, and tells what it has missed.
-func (w *watcher) reconnect(ctx context.Context) bool {
+// awaitEngine waits until the engine answers again. What it tells from then on
+// is what has happened since the newest event.
+func (w *watcher) awaitEngine(ctx context.Context) bool {
 	again := time.NewTicker(reconnectInterval)
 	defer again.Stop()
 	for {
@@ -141,30 +174,8 @@ func (w *watcher) reconnect(ctx context.Context) bool {
 			return false
 		case <-again.C:
 		}
-		refs, err := w.Engine.list(ctx, w.Plan.Name)
-		if err != nil {
-			continue
+		if _, err := w.Engine.api.Ping(ctx, client.PingOptions{}); err == nil {
+			return true
 		}
-		w.last = time.Now()
-		for _, c := range refs {
-			if w.services[c.service] == nil {
-				continue
-			}
-			if c.running {
-				w.follow(ctx, c, w.ends[c.id])
-				w.tell(Began{c.instance})
-			} else {
-				w.tell(Ended{c.instance, w.exitCode(ctx, c.id), Over})
-			}
-		}
-		return true
 	}
-}
-
-func (r *Runtime) exitCode(ctx context.Context, id string) int {
-	inspected, err := r.Engine.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
-	if err != nil || inspected.Container.State == nil {
-		return 1
-	}
-	return inspected.Container.State.ExitCode
 }

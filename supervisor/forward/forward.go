@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"upall/compose"
+	"upall/internal/linux"
 )
 
 // ErrPrivilegedPort says that a port is below the first one that an ordinary
@@ -41,9 +42,17 @@ type Config struct {
 	// its context ends.
 	Target func(context.Context) (netip.AddrPort, error)
 
+	// Connected is told of each TCP connection to the service before any byte goes
+	// over it. It may be nil.
+	Connected func(service *net.TCPConn)
+
 	// WhoListens names the process that listens on a port of this host, "" when
 	// it does not know. It may be nil.
 	WhoListens func(port uint16) string
+
+	// Sockets are those of an earlier process, see Keep, which Open takes over
+	// instead of making its own.
+	Sockets []*linux.FD
 
 	// Logger may be nil.
 	Logger *slog.Logger
@@ -79,16 +88,12 @@ func Open(ctx context.Context, config Config) (*Forwarder, error) {
 }
 
 func open(ctx context.Context, config Config, idle time.Duration) (*Forwarder, error) {
-	addrs, isExplicit, err := hostAddrs(config.Publish.HostIP)
-	if err != nil {
-		return nil, fmt.Errorf("publish port %d of service %q: %w", config.Publish.Target, config.Service, err)
-	}
 	f := &Forwarder{config: config, log: config.Logger, idle: idle}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
 	f.log = f.log.With("service", config.Service, "target_port", config.Publish.Target)
-	if err := f.listen(addrs, isExplicit); err != nil {
+	if err := f.openSockets(); err != nil {
 		return nil, err
 	}
 	f.ctx, f.cancel = context.WithCancel(ctx)
@@ -99,6 +104,17 @@ func open(ctx context.Context, config Config, idle time.Duration) (*Forwarder, e
 		f.wg.Go(func() { f.receive(c) })
 	}
 	return f, nil
+}
+
+func (f *Forwarder) openSockets() error {
+	if len(f.config.Sockets) > 0 {
+		return f.adopt()
+	}
+	addrs, isExplicit, err := hostAddrs(f.config.Publish.HostIP)
+	if err != nil {
+		return fmt.Errorf("publish port %d of service %q: %w", f.config.Publish.Target, f.config.Service, err)
+	}
+	return f.listen(addrs, isExplicit)
 }
 
 // Ports returns the addresses that are really bound.

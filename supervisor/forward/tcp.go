@@ -70,6 +70,9 @@ func (f *Forwarder) serve(client *net.TCPConn) {
 		abort(client)
 		return
 	}
+	if f.config.Connected != nil {
+		f.config.Connected(service)
+	}
 	splice(f.ctx, client, service)
 }
 

@@ -18,7 +18,7 @@ func TestHolder(t *testing.T) {
 	if pid, running := Holder(base, "shop"); running {
 		t.Errorf("pid %d holds a project that was never up", pid)
 	}
-	state, err := OpenState(base, "shop")
+	state, err := OpenState(base, "shop", os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}

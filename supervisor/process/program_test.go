@@ -1,7 +1,6 @@
 package process
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,7 +20,21 @@ func TestMain(m *testing.M) {
 	if script := os.Getenv("UPALL_TEST_HOLD_PROGRAM"); script != "" {
 		holdProgram(script)
 	}
+	for variable, run := range map[string]func(string) error{lifeVariable: runLife, openVariable: openOnce} {
+		if value := os.Getenv(variable); value != "" {
+			exitAfter(run(value))
+		}
+	}
 	os.Exit(testenv.Run(m))
+}
+
+// exitAfter ends a process that is another part than the tests.
+func exitAfter(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // holdProgram starts a program and waits to be killed, as upall may be.
@@ -91,6 +104,17 @@ func TestProgramNotFound(t *testing.T) {
 		t.Errorf("exit code %d, want %d", code, shim.ExitNotFound)
 	}
 	out.has(t, "stderr: upall: no-such-program: No such file or directory")
+}
+
+func TestProgramDir(t *testing.T) {
+	dir := t.TempDir()
+	var out printed
+	p, err := start(shim.Options{}, []string{"pwd"}, os.Environ(), dir, out.add)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Wait()
+	out.has(t, "stdout: "+dir)
 }
 
 func TestProgramSignal(t *testing.T) {
@@ -230,69 +254,5 @@ func TestUser(t *testing.T) {
 	}
 	for _, want := range []string{fmt.Sprint(u.UID), fmt.Sprint(u.GID), "CapEff:\t0000000000000000"} {
 		out.has(t, "stdout: "+want)
-	}
-}
-
-func TestStateLock(t *testing.T) {
-	base := t.TempDir()
-	first, err := OpenState(base, "p")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := OpenState(base, "p"); !errors.Is(err, ErrRunning) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
-		t.Errorf("a second one: %v", err)
-	}
-	other, err := OpenState(base, "q")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if first.Prefix == other.Prefix {
-		t.Errorf("both have the range %v", first.Prefix)
-	}
-	if err := errors.Join(first.Close(), other.Close()); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(base); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("something is left in %s: %v", base, err)
-	}
-}
-
-func TestStateCleansUp(t *testing.T) {
-	base := t.TempDir()
-	left := filepath.Join(base, "p", "services", "db")
-	if err := os.MkdirAll(left, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	// A process of a killed upall whose guard was killed too.
-	cmd := exec.Command("sleep", "1005")
-	cmd.Env = []string{markerVariable + "=" + filepath.Join(base, "p")}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	s, err := OpenState(base, "p")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		t.Errorf("the process left ended with %v", err)
-	}
-	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is still there", left)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestStateOfAnother(t *testing.T) {
-	base := filepath.Join(t.TempDir(), "upall")
-	if err := os.Mkdir(base, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(base, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := OpenState(base, "p"); err == nil {
-		t.Error("a directory that anyone may write to was taken")
 	}
 }

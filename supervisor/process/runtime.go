@@ -24,6 +24,7 @@ type Config struct {
 	Env      []string // of upall itself: what the services inherit
 	Disabled linux.Disabled
 	Logger   *slog.Logger
+	Keep     Keep // of the programs; nil: they end with this process
 	// Intercept is off to start the services as they are, without a filter.
 	Intercept bool
 }
@@ -31,15 +32,17 @@ type Config struct {
 // Runtime runs the instances of a plan. Make one with Open.
 type Runtime struct {
 	Config
+	shelf    *shelf
 	isRoot   bool
 	hostsErr error // why there can be no /etc/hosts of our own
 	killable bool
 }
 
-// Open writes what the shims need into the state directory.
+// Open writes what the shims need into the state directory. It may be done again
+// for another plan, and by a later life of the supervisor, while services run.
 func Open(c Config) (*Runtime, error) {
 	r := &Runtime{
-		Config: c, isRoot: os.Geteuid() == 0,
+		Config: c, shelf: newShelf(c.Keep, c.Logger), isRoot: os.Geteuid() == 0,
 		killable: !c.Disabled.Has(linux.WaitKillable) && linux.HasWaitKillable(),
 	}
 	r.hostsErr = r.probeHosts()
@@ -64,21 +67,21 @@ func (r *Runtime) NoNames() error { return r.hostsErr }
 
 func (r *Runtime) prepare(s *compose.Service, base []byte) error {
 	dir := r.State.path(s.Name)
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	// World-readable: the service may run as another user.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, hostsFile), hosts(base, r.Plan, s), 0o644); err != nil {
+	if err := overwrite(filepath.Join(dir, hostsFile), hosts(base, r.Plan, s), 0o644); err != nil {
 		return err
 	}
 	program, err := seccomp.Filter{Bind: true, AllowIOURing: s.Settings.AllowIOURing}.Compile()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, filterFile), program, 0o600)
+	return replace(filepath.Join(dir, filterFile), program, 0o600)
 }
 
 const (
@@ -174,30 +177,53 @@ func findProgram(name, dir string, env []string) error {
 	return fmt.Errorf("command %q is not found in PATH; install it, or give its path", name)
 }
 
-// Start runs an instance. metadata identifies it to the interceptor at socket.
-func (r *Runtime) Start(s *compose.Service, i compose.Instance, socket, metadata string, output Output) (*Program, error) {
+// Launch is what an instance is started with.
+type Launch struct {
+	Service  *compose.Service
+	Instance compose.Instance
+	Run      int    // as the caller counts the instance's runs; Adopt gives it back
+	Socket   string // of the interceptor
+	Metadata string // identifies the instance to the interceptor
+	Output   Output
+}
+
+// Start runs an instance.
+func (r *Runtime) Start(l Launch) (*Program, error) {
+	start, err := r.prepareLaunch(l, l.Instance.Name+".state")
+	if err != nil {
+		return nil, err
+	}
+	start.command, start.output = l.Service.Command, l.Output
+	start.id, start.shelf = Identity{Service: l.Service.Name, Instance: l.Instance.Name, Run: l.Run}, r.shelf
+	return start.start()
+}
+
+// prepareLaunch is all that programs of an instance have in common. state is the
+// name of a file for what is handed over.
+func (r *Runtime) prepareLaunch(l Launch, state string) (launch, error) {
+	s := l.Service
 	dir := r.State.path(s.Name)
 	user, err := r.user(s)
 	if err != nil {
-		return nil, err
+		return launch{}, err
 	}
 	opts := shim.Options{User: user.shimUser()}
 	if r.hostsErr == nil {
 		opts.Hosts, opts.UserNS = filepath.Join(dir, hostsFile), !r.isRoot
 	}
 	if r.Intercept {
-		state, err := seccomp.MarshalState(metadata)
+		content, err := seccomp.MarshalState(l.Metadata)
 		if err != nil {
-			return nil, err
+			return launch{}, err
 		}
-		opts.State = filepath.Join(dir, i.Name+".state")
-		if err := os.WriteFile(opts.State, state, 0o600); err != nil {
-			return nil, err
+		opts.State = filepath.Join(dir, state)
+		if err := os.WriteFile(opts.State, content, 0o600); err != nil {
+			return launch{}, err
 		}
-		opts.Filter, opts.Socket, opts.WaitKillable = filepath.Join(dir, filterFile), socket, r.killable
+		opts.Filter, opts.Socket, opts.WaitKillable = filepath.Join(dir, filterFile), l.Socket, r.killable
 	}
-	env := append(r.env(s, user), "UPALL_PROJECT="+r.Plan.Name, "UPALL_INSTANCE="+i.Name, markerVariable+"="+r.State.dir)
-	return start(opts, s.Command, env, s.Dir, output)
+	env := append(r.env(s, user), "UPALL_PROJECT="+r.Plan.Name, "UPALL_INSTANCE="+l.Instance.Name, markerVariable+"="+r.State.dir)
+	return launch{shim: opts, env: env, dir: s.Dir}, nil
 }
 
 // StopSignal is the signal that stops the service gracefully.

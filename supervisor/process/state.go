@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,11 +19,12 @@ import (
 const markerVariable = "UPALL_STATE_DIR"
 
 // State is the state directory of a running project, locked, and its range of
-// loopback addresses. Make one with OpenState.
+// loopback addresses. Make one with OpenState, or AdoptState.
 type State struct {
 	dir  string
 	lock *os.File
-	name *net.UnixListener // keeps the range
+	name *os.File // the socket that holds the range
+	keep Keep     // has lock and name too; nil: nobody has
 	// Prefix is the project's range of loopback addresses.
 	Prefix netip.Prefix
 }
@@ -48,17 +47,15 @@ func BaseDir(env func(string) string) string {
 }
 
 // OpenState locks the project's directory below base and removes what an upall
-// that was killed has left there, its processes first.
-func OpenState(base, project string) (*State, error) {
-	if err := makePrivate(base); err != nil {
-		return nil, err
-	}
-	s := &State{dir: filepath.Join(base, project)}
-	lock, err := takeLock(s.dir+".lock", project)
+// that was killed has left there, its processes first. pid is the process that
+// has the project up for others: SIGTERM to it ends the project (Holder,
+// Terminate). It is to have the lock too, as a keeper has after Keep.
+func OpenState(base, project string, pid int) (*State, error) {
+	lock, err := takeLock(base, project)
 	if err != nil {
 		return nil, err
 	}
-	s.lock = lock
+	s := &State{dir: filepath.Join(base, project), lock: lock}
 	err = s.cleanUp()
 	if err == nil {
 		err = os.Mkdir(s.dir, 0o711)
@@ -70,7 +67,7 @@ func OpenState(base, project string) (*State, error) {
 		err = s.takeRange(project)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(lock, "%d\n", os.Getpid())
+		err = s.Name(pid)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -78,12 +75,20 @@ func OpenState(base, project string) (*State, error) {
 	return s, nil
 }
 
-// takeLock locks the file. Its last holder removes it, so what was locked may be
-// no longer what the path names: then it is tried again.
-func takeLock(path, project string) (*os.File, error) {
+// takeLock locks the project's file in base. Its last holder removes it, so what
+// was locked may be no longer what the path names, and base may be gone with it:
+// then it is tried again.
+func takeLock(base, project string) (*os.File, error) {
+	path := filepath.Join(base, project+".lock")
 	for {
+		if err := makePrivate(base); err != nil {
+			return nil, err
+		}
 		lock, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
+			if _, gone := os.Stat(base); errors.Is(gone, os.ErrNotExist) {
+				continue
+			}
 			return nil, err
 		}
 		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
@@ -102,6 +107,14 @@ func takeLock(path, project string) (*os.File, error) {
 	}
 }
 
+// Name says in the lock file which process has the project up: another one than
+// at OpenState when the keeper has died and the supervisor goes on without it.
+func (s *State) Name(pid int) error {
+	// One write of always the same size: who reads meanwhile sees one or the other.
+	_, err := s.lock.WriteAt(fmt.Appendf(nil, "%-10d\n", pid), 0)
+	return err
+}
+
 // makePrivate makes base, and refuses one that somebody else could have put
 // there: it is passed through by services of other users, not written by them.
 func makePrivate(base string) error {
@@ -118,12 +131,15 @@ func makePrivate(base string) error {
 	return nil
 }
 
-// Close removes the directory and gives lock and range up.
+// Close removes the directory and gives lock and range up, in the keeper too.
 func (s *State) Close() error {
 	errs := []error{os.RemoveAll(s.dir), os.Remove(s.lock.Name()), s.lock.Close()}
 	_ = os.Remove(filepath.Dir(s.dir)) // fails while another project is up
 	if s.name != nil {
 		errs = append(errs, s.name.Close())
+	}
+	if s.keep != nil {
+		errs = append(errs, forget(s.keep, StateEntry))
 	}
 	return errors.Join(errs...)
 }
@@ -139,32 +155,6 @@ func (s *State) Dir() string { return s.dir }
 
 func (s *State) path(name string) string { return filepath.Join(s.dir, "services", name) }
 
-func (s *State) cleanUp() error {
-	if err := s.lock.Truncate(0); err != nil {
-		return err
-	}
-	if _, err := os.Stat(s.dir); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	killMarked(markerVariable + "=" + s.dir)
-	return os.RemoveAll(s.dir)
-}
-
-// killMarked kills the processes that have the entry in their environment. Their
-// guard should have done so already.
-func killMarked(entry string) {
-	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, path := range environs {
-		env, err := os.ReadFile(path)
-		if err != nil || !bytes.Contains(append([]byte{0}, env...), []byte("\x00"+entry+"\x00")) {
-			continue
-		}
-		if pid, err := strconv.Atoi(strings.Split(path, "/")[2]); err == nil && pid != os.Getpid() {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-	}
-}
-
 // The ranges: 127.64.0.0/10 in parts of 4096 addresses.
 const (
 	rangeBits  = 20
@@ -172,7 +162,7 @@ const (
 )
 
 // takeRange takes the range that the project's name leads to, or the next that
-// is free. An abstract socket holds it: it is gone with this process, and in
+// is free. An abstract socket holds it: it is gone with those who have it, and in
 // sight of every user whose loopback addresses these are.
 func (s *State) takeRange(project string) error {
 	h := fnv.New32a()
@@ -181,17 +171,33 @@ func (s *State) takeRange(project string) error {
 	for n := range uint32(rangeCount) {
 		index := (first + n) % rangeCount
 		base := netip.AddrFrom4([4]byte{127, byte(64 + index>>4), byte(index << 4), 0})
-		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: "@upall/" + base.String(), Net: "unix"})
+		name, err := listenAbstract("upall/" + base.String())
 		if errors.Is(err, syscall.EADDRINUSE) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("take a range of loopback addresses: %w", err)
 		}
-		s.name, s.Prefix = l, netip.PrefixFrom(base, rangeBits)
+		s.name, s.Prefix = name, netip.PrefixFrom(base, rangeBits)
 		return os.Mkdir(filepath.Join(s.dir, "services"), 0o711)
 	}
 	return errors.New("take a range of loopback addresses: all are in use")
+}
+
+// listenAbstract takes a name of unix(7)'s abstract namespace.
+func listenAbstract(name string) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	file := os.NewFile(uintptr(fd), name)
+	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: "@" + name}); err == nil {
+		err = unix.Listen(fd, 1)
+	}
+	if err != nil {
+		return nil, errors.Join(os.NewSyscallError("bind", err), file.Close())
+	}
+	return file, nil
 }
 
 // AnyRange is a range of the size that OpenState takes, to plan with before.

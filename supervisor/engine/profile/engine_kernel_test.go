@@ -29,13 +29,13 @@ type sidestep struct {
 func newSidestep(t *testing.T) *sidestep {
 	t.Helper()
 	s := &sidestep{path: filepath.Join(t.TempDir(), "agent")}
-	agent, err := seccomp.ListenAgent(s.path, func(state seccomp.State, fd *seccomp.NotifyFD) error {
+	agent, err := seccomp.ListenAgent(seccomp.AgentOptions{Path: s.path, Attach: func(state seccomp.State, fd *seccomp.NotifyFD) error {
 		s.mu.Lock()
 		s.pids = append(s.pids, state.PID)
 		s.mu.Unlock()
 		s.work.Go(func() { s.serve(t, fd) })
 		return nil
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,10 @@
+package health
+
+import (
+	"os"
+	"testing"
+
+	"upall/internal/testenv"
+)
+
+func TestMain(m *testing.M) { os.Exit(testenv.Run(m)) }
