@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"upall/internal/event"
+	"upall/internal/words"
 )
 
 // edge is what holds are folded by.
@@ -68,7 +69,7 @@ func (p *Printer) beginHold(e event.Event) {
 	k := edgeOf(e)
 	h := p.foldedHolds(k)
 	isFirst := len(h.open) == 0 && h.count == 0 && !h.isQuiet
-	h.open[e.Hold] = true
+	h.open[e.Hold], p.edges[e.Hold] = true, k
 	if !isFirst {
 		return
 	}
@@ -80,7 +81,11 @@ func (p *Printer) beginHold(e event.Event) {
 }
 
 func (p *Printer) endHold(e event.Event) {
-	k := edgeOf(e)
+	k, began := p.edges[e.Hold]
+	if !began {
+		k = edgeOf(e)
+	}
+	delete(p.edges, e.Hold)
 	h := p.foldedHolds(k)
 	delete(h.open, e.Hold)
 	h.add(e)
@@ -97,10 +102,10 @@ func (p *Printer) endHold(e event.Event) {
 		if isRepeated {
 			return
 		}
-		p.printOwn(e, h.sentence(k))
+		p.printOwn(e, h.sentence())
 		h.clear()
 	default:
-		p.printOwn(e, h.sentence(k))
+		p.printOwn(e, h.sentence())
 		delete(p.holds, k)
 	}
 }
@@ -127,7 +132,7 @@ func (p *Printer) flushHolds(match func(edge) bool) {
 			continue
 		}
 		if h.count > 0 {
-			p.printOwn(h.last, h.sentence(k))
+			p.printOwn(h.last, h.sentence())
 			h.clear()
 		}
 		if len(h.open) == 0 {
@@ -136,8 +141,10 @@ func (p *Printer) flushHolds(match func(edge) bool) {
 	}
 }
 
-// sentence says how the holds of a batch ended.
-func (h *foldedHolds) sentence(k edge) string {
+// sentence says how the holds of a batch ended, with the newest target: who serves
+// an address that several share is known at the end.
+func (h *foldedHolds) sentence() string {
+	k := edgeOf(h.last)
 	if h.count == 1 {
 		return h.single(k)
 	}
@@ -162,7 +169,7 @@ func (h *foldedHolds) sentence(k edge) string {
 	}
 	text := fmt.Sprintf("%s made %d connects to %s", k.client, h.count, k.address())
 	if h.longest >= shortest {
-		text += ", held up to " + seconds(h.longest)
+		text += ", held up to " + words.Seconds(h.longest)
 	}
 	text = withCause(text, strings.Join(parts, ", "))
 	if h.ends[event.Refused]+h.ends[event.Expired] == 0 || h.cause == "" {
@@ -174,7 +181,7 @@ func (h *foldedHolds) sentence(k edge) string {
 func (h *foldedHolds) single(k edge) string {
 	after := "at once"
 	if h.longest >= shortest {
-		after = "after " + seconds(h.longest)
+		after = "after " + words.Seconds(h.longest)
 	}
 	switch h.last.End {
 	case event.Released:

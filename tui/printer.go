@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"upall/internal/event"
+	"upall/internal/words"
 )
 
 // ownName is the prefix of upall's own lines.
@@ -41,22 +42,29 @@ type Options struct {
 
 // Printer prints events as "docker compose up" does.
 type Printer struct {
-	options  Options
-	width    int               // of the longest prefix
-	colors   map[string]string // by instance
-	holds    map[edge]*foldedHolds
-	hasEnded map[string]bool // instances that exited and were not yet started again
-	err      error           // the first of a writer
+	options   Options
+	width     int               // of the longest prefix
+	colors    map[string]string // by instance
+	holds     map[edge]*foldedHolds
+	edges     map[uint64]edge // by open hold: it may end at another target than it began for
+	diagnosed map[told]bool
+	hasEnded  map[string]bool // instances that exited and were not yet started again
+	serves    map[string]bool // instances that serve, in this run of theirs
+	clock     bool            // upall's own lines begin with the time of day and have no prefix
+	err       error           // the first of a writer
 }
 
 // NewPrinter returns a Printer.
 func NewPrinter(options Options) *Printer {
 	p := &Printer{
-		options:  options,
-		width:    len(ownName),
-		colors:   map[string]string{},
-		holds:    map[edge]*foldedHolds{},
-		hasEnded: map[string]bool{},
+		options:   options,
+		width:     len(ownName),
+		colors:    map[string]string{},
+		holds:     map[edge]*foldedHolds{},
+		edges:     map[uint64]edge{},
+		diagnosed: map[told]bool{},
+		hasEnded:  map[string]bool{},
+		serves:    map[string]bool{},
 	}
 	names := slices.Sorted(slices.Values(options.Instances))
 	for _, name := range slices.Compact(names) {
@@ -76,18 +84,26 @@ func (p *Printer) Print(e event.Event) error {
 		p.printState(e)
 	case event.Listening:
 		p.printOwn(e, fmt.Sprintf("%s listens on port %d", e.Instance, e.Port))
+	case event.Serving:
+		p.serves[e.Instance] = true
 	case event.Ready:
-		p.printOwn(e, fmt.Sprintf("%s is ready after %s", e.Instance, seconds(e.Elapsed)))
+		p.printReady(e)
 	case event.HoldBegan:
 		p.beginHold(e)
 	case event.HoldEnded:
 		p.endHold(e)
+	case event.Diagnosed:
+		p.printDiagnosis(e)
 	case event.CycleFound:
 		p.printOwn(e, withCause(strings.Join(e.Members, ", ")+" wait for each other", e.Message))
 	case event.Notice:
 		p.printOwn(e, e.Message)
 	case event.Warning:
 		p.printOwn(e, "warning: "+withCause(e.Service, e.Message))
+	case event.Crashed:
+		p.printOwn(e, "warning: "+e.Message)
+	case event.Dropped:
+		p.printOwn(e, fmt.Sprintf("warning: %d lines or events are missing here: they came faster than they could be shown", e.Count))
 	}
 	return p.err
 }
@@ -123,15 +139,25 @@ func keepHead(line, head string) string {
 	return strings.ReplaceAll(body, "\r", "\r"+head) + line[len(body):]
 }
 
+// printReady says nothing of who serves nobody: it is ready because time has
+// passed.
+func (p *Printer) printReady(e event.Event) {
+	if p.serves[e.Instance] {
+		p.printOwn(e, fmt.Sprintf("%s is ready after %s", e.Instance, words.Seconds(e.Elapsed)))
+	}
+}
+
 func (p *Printer) printState(e event.Event) {
 	hadEnded := p.hasEnded[e.Instance]
 	delete(p.hasEnded, e.Instance)
 	switch e.State {
 	case event.Exited:
+		delete(p.serves, e.Instance)
 		p.hasEnded[e.Instance] = true
 		p.flushHolds(func(k edge) bool { return k.client == e.Instance })
 		p.printStatus(e, fmt.Sprintf("exited with code %d", e.Code))
 	case event.Restarting:
+		delete(p.serves, e.Instance)
 		if hadEnded {
 			p.printStatus(e, "(restarting)")
 		} else {
@@ -155,6 +181,10 @@ func (p *Printer) printStatus(e event.Event, text string) {
 // printOwn prints a line of upall's own. It has its prefix always: without, it
 // could be taken for a service's.
 func (p *Printer) printOwn(e event.Event, text string) {
+	if p.clock {
+		p.write(p.options.Err, e.Time.Format(clockLayout)+"  "+oneLine(text)+"\n")
+		return
+	}
 	p.write(p.options.Err, p.prefix(ownName, ownColor)+p.stamp(e)+oneLine(text)+"\n")
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"upall/internal/event"
+	"upall/internal/testenv"
+	"upall/internal/words"
 )
 
 // tagged marks each line with the stream it came on: Out and Err of one golden.
@@ -80,6 +82,8 @@ func aRun() []event.Event {
 		began(1, "api-1", "db", 5432),
 		line("noisy-1", "not shown where it is not attached"),
 		{Type: event.Listening, Service: "db", Instance: "db-1", Port: 5432},
+		{Type: event.Ready, Service: "worker", Instance: "worker-10", Elapsed: time.Second}, // it serves nobody
+		{Type: event.Serving, Service: "db", Instance: "db-1"},
 		{Type: event.Ready, Service: "db", Instance: "db-1", Elapsed: 2950 * time.Millisecond},
 		ended(1, "api-1", "db", 5432, event.Released, "", 3024*time.Millisecond),
 		{Type: event.CycleFound, Members: []string{"api", "worker"}, Message: "the youngest is let through after 1 min 0 s"},
@@ -104,12 +108,12 @@ func TestPrinter(t *testing.T) {
 		"timestamps": {Prefix: true, Timestamps: true, Instances: names},
 		"no-prefix":  {Instances: names},
 	} {
-		t.Run(name, func(t *testing.T) { golden(t, name, play(t, options, aRun()...)) })
+		t.Run(name, func(t *testing.T) { testenv.Golden(t, name, play(t, options, aRun()...)) })
 	}
 }
 
 func TestPrinterTexts(t *testing.T) {
-	golden(t, "texts", play(t, Options{Prefix: true, Instances: []string{"a"}},
+	testenv.Golden(t, "texts", play(t, Options{Prefix: true, Instances: []string{"a"}},
 		line("a", ""),
 		line("a", "tab\tand \x1b[31mred\x1b[0m and \x00\xff\x07"),
 		line("a", "10%\r20%\r100%"),
@@ -127,7 +131,7 @@ func TestPrinterColors(t *testing.T) {
 		names = append(names, fmt.Sprintf("s%02d-1", 11-i))
 		events = append(events, line(fmt.Sprintf("s%02d-1", i), "x"))
 	}
-	golden(t, "colors", play(t, Options{Prefix: true, Color: true, Instances: names}, events...))
+	testenv.Golden(t, "colors", play(t, Options{Prefix: true, Color: true, Instances: names}, events...))
 }
 
 func TestPrinterHolds(t *testing.T) {
@@ -177,6 +181,16 @@ func TestPrinterHolds(t *testing.T) {
 			began(3, "api-1", "db", 5432),
 			ended(3, "api-1", "db", 5432, event.Refused, gone, 0),
 		},
+		"diagnosed once, unless it was said": {
+			began(1, "api-1", "db", 5432),
+			diagnosed("api-1", "db", 5432, event.IsStarting, "db:5432 does not listen yet"),
+			diagnosed("api-1", "db", 5432, event.LoopbackOnly, "db listens on 127.0.0.1:5432 only"),
+			ended(1, "api-1", "db", 5432, event.Refused, gone, time.Second),
+			diagnosed("api-1", "db", 5432, event.HasExited, gone),
+			diagnosed("api-2", "db", 5432, event.LoopbackOnly, "db listens on 127.0.0.1:5432 only"),
+			diagnosed("api-1", "db", 5432, event.HasExited, gone+": no data"),
+			diagnosed("api-1", "web", 80, event.InCycle, "api, web wait for each other"),
+		},
 		"an end whose begin was not seen": {
 			ended(9, "api-1", "db", 5432, event.Released, "", time.Second),
 		},
@@ -184,8 +198,16 @@ func TestPrinterHolds(t *testing.T) {
 	for name, events := range tests {
 		t.Run(name, func(t *testing.T) {
 			file := "holds-" + strings.ReplaceAll(strings.ReplaceAll(name, ",", ""), " ", "-")
-			golden(t, file, play(t, Options{Prefix: true, Instances: []string{"api-1", "web-1"}}, events...))
+			testenv.Golden(t, file, play(t, Options{Prefix: true, Instances: []string{"api-1", "web-1"}}, events...))
 		})
+	}
+}
+
+func diagnosed(instance, target string, port uint16, kind event.Kind, cause string) event.Event {
+	service, _, _ := strings.Cut(instance, "-")
+	return event.Event{
+		Type: event.Diagnosed, Service: service, Instance: instance, Target: target, Port: port, Kind: kind, Cause: cause,
+		Message: fmt.Sprintf("%s waits for %s:%d: %s", service, target, port, cause),
 	}
 }
 
@@ -241,8 +263,8 @@ func TestSeconds(t *testing.T) {
 		time.Minute:              "1 min 0 s",
 		125 * time.Second:        "2 min 5 s",
 	} {
-		if got := seconds(d); got != want {
-			t.Errorf("seconds(%v) = %q, want %q", d, got, want)
+		if got := words.Seconds(d); got != want {
+			t.Errorf("words.Seconds(%v) = %q, want %q", d, got, want)
 		}
 	}
 }

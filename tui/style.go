@@ -1,10 +1,5 @@
 package tui
 
-import (
-	"fmt"
-	"time"
-)
-
 // ownColor is for upall's own prefix: bold, which is none of the instances'.
 const ownColor = "1"
 
@@ -46,19 +41,4 @@ func UseColor(noColor bool, env func(string) string, isTerminal bool) bool {
 		return true
 	}
 	return isTerminal && env("TERM") != "dumb"
-}
-
-// seconds formats a duration for a person: three digits, or whole seconds from
-// a minute on.
-func seconds(d time.Duration) string {
-	switch {
-	case d < 10*time.Millisecond:
-		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%.2f s", d.Truncate(10*time.Millisecond).Seconds())
-	}
-	d = d.Truncate(time.Second)
-	return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
 }

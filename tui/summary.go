@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"upall/internal/event"
+	"upall/internal/words"
 )
 
 // summaryWidth is how wide the table may be, in characters.
@@ -76,7 +77,7 @@ func (s *Summary) String() string {
 func formatSummary(lines map[summaryKey]summaryLine) string {
 	rows := [][6]string{{"CLIENT", "TARGET", "COUNT", "HELD", "HOW", "END"}}
 	for _, k := range slices.SortedFunc(maps.Keys(lines), summaryKey.compare) {
-		held := seconds(lines[k].longest)
+		held := words.Seconds(lines[k].longest)
 		if k.end == "" {
 			held = "-"
 		}

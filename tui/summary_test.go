@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"upall/internal/event"
+	"upall/internal/testenv"
 )
 
 func withWay(e event.Event, way event.Way) event.Event {
@@ -40,7 +41,7 @@ func TestSummary(t *testing.T) {
 					t.Errorf("too wide, or spaces at the end: %q", line)
 				}
 			}
-			golden(t, "summary-"+name, got)
+			testenv.Golden(t, "summary-"+name, got)
 		})
 	}
 	if got := summaryOf(aRun()[:2]); got != "" {
