@@ -2,9 +2,14 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"upall/supervisor/control"
+	"upall/supervisor/process"
+	"upall/supervisor/record"
 )
 
 // downFlags are the flags of `upall down`.
@@ -62,18 +67,31 @@ func down(cmd *cobra.Command, files *projectFlags, flags *downFlags, services []
 	if err != nil {
 		return err
 	}
-	if err := t.checkContainers(services, "taking down"); err != nil {
+	if err := t.check(services); err != nil {
 		return err
 	}
-	found := false
-	if len(services) == 0 {
-		if found, err = t.end(cmd, flags.timeout); err != nil {
-			return err
-		}
+	if err := t.takeDown(cmd, flags, services); err != nil || len(services) > 0 {
+		return err
 	}
-	if !t.mayHaveContainers() {
-		t.sayNothingIsUp(cmd, found)
+	return record.Remove(process.BaseDir(os.Getenv), t.name)
+}
+
+// takeDown stops services, all for none, and removes their containers.
+func (t *target) takeDown(cmd *cobra.Command, flags *downFlags, services []string) error {
+	action := control.Action{Verb: control.End, Timeout: seconds(flags.timeout)}
+	if len(services) > 0 {
+		action.Verb, action.Services = control.Stop, services
+	}
+	rest, isDone, err := t.act(cmd, action, "stopping")
+	if err != nil {
+		return err
+	}
+	containers := t.containersOf(services)
+	if !t.mayHaveContainers() || len(services) > 0 && len(containers) == 0 {
+		if !isDone {
+			t.sayNotUp(cmd, rest)
+		}
 		return nil
 	}
-	return t.command(cmd, afterDashes(flags.args(), services)...)
+	return t.command(cmd, afterDashes(flags.args(), containers)...)
 }

@@ -25,10 +25,14 @@ func TestEngineScript(t *testing.T) {
 			env.Setenv("XDG_RUNTIME_DIR", env.WorkDir)
 			env.Setenv("DOCKER_HOST", host)
 			env.Setenv("PROJECT", project)
-			env.Defer(func() { remove(t, project) })
+			env.Defer(func() {
+				end(project, env.Getenv)
+				remove(t, project)
+				forget(t, project)
+			})
 			return nil
 		},
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:                scriptCommands(),
 		RequireExplicitExec: true,
 	})
 }

@@ -97,8 +97,9 @@ until it does.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	project.register(root.PersistentFlags())
 	root.AddCommand(
-		newUp(&project), newDown(&project), newStart(&project), newStop(&project), newRestart(&project),
-		newConfig(&project), newDoctor(), newVersion(),
+		newUp(&project), newDash(&project), newDown(&project), newStart(&project), newStop(&project), newRestart(&project),
+		newKill(&project), newPs(&project), newStats(&project), newLogs(&project), newEvents(&project), newWait(&project),
+		newConfig(&project), newGraph(&project), newTimeline(&project), newWhy(&project), newDoctor(), newVersion(), newSupervise(),
 	)
 	root.AddCommand(newPassed(&project)...)
 	root.AddCommand(newRefused()...)

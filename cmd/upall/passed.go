@@ -22,23 +22,16 @@ var passed = []struct{ name, short string }{
 	{"build", "Build the services' images"},
 	{"commit", "Make an image of a service's container"},
 	{"cp", "Copy files into a container or out of it"},
-	{"events", "Print what happens to the containers"},
-	{"exec", "Run a command in a running container"},
 	{"export", "Write a container's file system as a tar archive"},
 	{"images", "List the images of the containers"},
-	{"kill", "Send containers a signal, SIGKILL by default"},
-	{"logs", "Print what containers have written"},
 	{"pause", "Freeze containers"},
 	{"port", "Print the host's port for a port of a container"},
-	{"ps", "List containers"},
 	{"pull", "Fetch the services' images"},
 	{"push", "Send the services' images to their registries"},
 	{"rm", "Remove stopped containers"},
-	{"stats", "Show what containers use of the machine"},
 	{"top", "List the processes in containers"},
 	{"unpause", "Let frozen containers go on"},
 	{"volumes", "List volumes"},
-	{"wait", "Wait until containers stop"},
 }
 
 // newPassed makes the commands that are passed on, run and ls among them.
@@ -50,6 +43,9 @@ func newPassed(files *projectFlags) []*cobra.Command {
 		}))
 	}
 	return append(cmds,
+		passOn(files, "exec", "Run a command in a running service", func(cmd *cobra.Command, args []string) error {
+			return execIn(cmd, files, args)
+		}),
 		passOn(files, "run", "Run a command in a container of its own", func(cmd *cobra.Command, args []string) error {
 			return runOneOff(cmd, files, args)
 		}),

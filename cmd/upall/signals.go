@@ -1,45 +1,86 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
-
-	"upall/supervisor"
 )
 
-// watchSignals turns the first SIGINT, SIGTERM or SIGHUP into a graceful stop and the
-// second into a kill. interrupted returns the first, 0 if there was none.
-func watchSignals(tell func(string)) (control supervisor.Control, interrupted func() syscall.Signal, unwatch func()) {
-	signals := make(chan os.Signal, 2)
+// stopper turns the first SIGINT, SIGTERM or SIGHUP into a graceful stop and the
+// second into a kill.
+type stopper struct {
+	first, second chan struct{} // closed
+	signals       chan os.Signal
+
+	mu     sync.Mutex // guards what follows
+	signal syscall.Signal
+}
+
+func watchSignals() (s *stopper, unwatch func()) {
+	signals, done := make(chan os.Signal, 2), make(chan struct{})
+	s = &stopper{first: make(chan struct{}), second: make(chan struct{}), signals: signals}
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	stop, kill, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	first := make(chan syscall.Signal, 1)
 	go func() {
 		select {
 		case sig := <-signals:
-			tell("stopping gracefully; press Ctrl+C again to kill")
-			number, _ := sig.(syscall.Signal) // os/signal delivers no other type here
-			first <- number
-			close(stop)
+			s.mu.Lock()
+			s.signal, _ = sig.(syscall.Signal) // os/signal delivers no other type here
+			s.mu.Unlock()
+			close(s.first)
 		case <-done:
 			return
 		}
 		select {
 		case <-signals:
-			tell("killing")
-			close(kill)
+			close(s.second)
 		case <-done:
 		}
 	}()
-	interrupted = func() syscall.Signal {
-		select {
-		case sig := <-first:
-			return sig
-		default:
-			return 0
-		}
-	}
 	// Signals stay caught: what is left to do must be done.
-	return supervisor.Control{Stop: stop, Kill: kill}, interrupted, func() { close(done) }
+	return s, func() { close(done) }
+}
+
+// raise does as if the signal had come.
+func (s *stopper) raise(sig syscall.Signal) {
+	select {
+	case s.signals <- sig:
+	default: // others have come
+	}
+}
+
+// surviveBrokenPipes has a write of what nobody reads any more fail, and not end
+// this process: it may leave nothing undone. It is not ignored, as programs that
+// are started would inherit that.
+func surviveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
+// was tells whether there was a signal.
+func (s *stopper) was() bool {
+	select {
+	case <-s.first:
+		return true
+	default:
+		return false
+	}
+}
+
+// code is the exit code that the first signal means.
+func (s *stopper) code() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return 128 + int(s.signal)
+}
+
+// context ends with the first signal.
+func (s *stopper) context(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	go func() {
+		select {
+		case <-s.first:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
-	"upall/supervisor/process"
+	"upall/supervisor/control"
 )
 
 func newStart(files *projectFlags) *cobra.Command {
@@ -23,17 +21,15 @@ func newStart(files *projectFlags) *cobra.Command {
 	}
 }
 
-// start starts containers of a project that is up, else the project in the
-// background, with the containers that it has.
+// start starts services of a project that is up, and others in the background,
+// with the containers that they have.
 func (t *target) start(cmd *cobra.Command, services []string) error {
-	if _, running := t.holder(); !running {
-		return again(cmd, afterDashes([]string{"up", "--detach", "--no-build", "--no-recreate"}, services)...)
-	}
-	if err := t.checkContainers(services, "starting"); err != nil {
+	if err := t.check(services); err != nil {
 		return err
 	}
-	if !t.mayHaveContainers() {
-		return fmt.Errorf("project %q %w", t.name, process.ErrRunning)
+	rest, isDone, err := t.act(cmd, control.Action{Verb: control.Start, Services: services}, "starting")
+	if isDone || err != nil {
+		return err
 	}
-	return t.command(cmd, afterDashes([]string{"start"}, services)...)
+	return again(cmd, afterDashes([]string{"up", "--detach", "--no-build", "--no-recreate"}, rest)...)
 }

@@ -26,6 +26,7 @@ type target struct {
 	// project has all services, also those that no profile enables. It is nil
 	// where the project is named and no file says what is in it.
 	project   *types.Project
+	enabled   []string        // the services that are, of those of project
 	processes map[string]bool // the services that run as processes
 	warnings  []string        // about the files; Compose gives them too where it reads them itself
 }
@@ -47,7 +48,7 @@ func (p *projectFlags) find(cmd *cobra.Command) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.name, t.project = project.Name, &all
+	t.name, t.project, t.enabled = project.Name, &all, project.ServiceNames()
 	for _, s := range plan.Services {
 		if s.Runtime == compose.Process {
 			t.processes[s.Name] = true
@@ -75,6 +76,11 @@ func (t *target) firstProcess(names []string) string {
 		}
 	}
 	return ""
+}
+
+// containersOf returns those of the services that are containers.
+func (t *target) containersOf(services []string) []string {
+	return slices.DeleteFunc(slices.Clone(services), func(name string) bool { return t.processes[name] })
 }
 
 // check finds names of services that the project does not have.

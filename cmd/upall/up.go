@@ -12,9 +12,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"upall/compose"
-	"upall/internal/event"
-	"upall/internal/linux"
-	"upall/supervisor"
 	"upall/supervisor/engine"
 	"upall/supervisor/process"
 	"upall/tui"
@@ -36,6 +33,9 @@ type upFlags struct {
 	detach      bool
 	wait        bool
 	waitTimeout int
+
+	screenFlags
+	noScreen bool
 }
 
 func (u *upFlags) register(f *pflag.FlagSet) {
@@ -55,7 +55,16 @@ func (u *upFlags) register(f *pflag.FlagSet) {
 	f.BoolVarP(&u.detach, "detach", "d", false, "stay in the background when everything has been started")
 	f.BoolVar(&u.wait, "wait", false, "stay in the background when everything is ready")
 	f.IntVar(&u.waitTimeout, "wait-timeout", 0, "`seconds` that --wait waits at most")
+	f.BoolVar(&u.noScreen, "no-tui", false, "print logs with their service's name, also on a terminal")
+	u.screenFlags.register(f)
 	u.create.register(f)
+}
+
+// wantsScreen tells whether this is for a dashboard. Who says how logs are to be
+// printed wants them printed.
+func (u *upFlags) wantsScreen() bool {
+	printsLogs := u.noScreen || u.plain || u.noPrefix || u.stamps || len(u.attach)+len(u.noAttach) > 0
+	return !printsLogs && !u.detach && !u.wait && hasScreen()
 }
 
 func newUp(project *projectFlags) *cobra.Command {
@@ -66,9 +75,6 @@ func newUp(project *projectFlags) *cobra.Command {
 		RunE: func(cmd *cobra.Command, services []string) error {
 			if err := flags.validate(); err != nil {
 				return usageError{err}
-			}
-			if (flags.detach || flags.wait) && !isBackground() {
-				return startInBackground(cmd, project)
 			}
 			return up(cmd, project, &flags, services)
 		},
@@ -113,29 +119,14 @@ func up(cmd *cobra.Command, files *projectFlags, flags *upFlags, services []stri
 	if err := flags.check(plan); err != nil {
 		return err
 	}
-	var containers *engine.Engine // nil: no service needs one
+	u := &upRun{upFlags: flags, cmd: cmd, files: files, services: services, project: project, plan: plan, options: options}
 	if usesEngine(plan) {
-		if containers, err = engine.Open(cmd.Context(), streams(cmd)); err != nil {
+		if u.containers, err = engine.Open(cmd.Context(), streams(cmd)); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, containers.Close()) }()
+		defer func() { err = errors.Join(err, u.containers.Close()) }()
 	}
-	state, err := process.OpenState(process.BaseDir(os.Getenv), plan.Name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, state.Close()) }()
-	options.Prefix = state.Prefix
-	if containers != nil {
-		if err := containers.Survey(cmd.Context(), plan.Name, &options); err != nil {
-			return err
-		}
-	}
-	if plan, err = compose.NewPlan(project, options); err != nil {
-		return err
-	}
-	run := &upRun{upFlags: flags, cmd: cmd, plan: plan, state: state, containers: containers}
-	return run.run(supervisor.Options{Engine: containers, Project: project, EnvFiles: files.envFiles, Create: flags.create.options(cmd, services)})
+	return u.run()
 }
 
 func usesEngine(plan *compose.Plan) bool {
@@ -155,76 +146,6 @@ func (u *upFlags) check(plan *compose.Plan) error {
 		}
 	}
 	return nil
-}
-
-// upRun is one run of a plan.
-type upRun struct {
-	*upFlags
-	cmd   *cobra.Command
-	plan  *compose.Plan
-	state *process.State
-
-	containers *engine.Engine // nil: no service needs one
-}
-
-// run brings the plan up, prints its events, and ends with its exit code.
-func (u *upRun) run(options supervisor.Options) error {
-	record, err := openRecord(u.events)
-	if err != nil {
-		return err
-	}
-	printer := tui.NewPrinter(u.printing(u.cmd, u.plan))
-	summary := tui.NewSummary()
-	background := openBackground(u)
-	var failed error // the first error of printer or record
-	bus := event.NewBus(func(e event.Event) {
-		summary.Add(e)
-		if err := errors.Join(record.write(e), printer.Print(e)); err != nil && failed == nil {
-			failed = err
-		}
-		background.add(e)
-	})
-	for _, w := range u.plan.Warnings {
-		bus.Emit(event.Event{Time: time.Now(), Type: event.Warning, Message: w})
-	}
-	control, interrupted, unwatch := watchSignals(func(message string) {
-		bus.Emit(event.Event{Time: time.Now(), Type: event.Notice, Message: message})
-	})
-	defer unwatch()
-	u.fill(&options, bus)
-	code, err := supervisor.Up(u.cmd.Context(), u.plan, options, control)
-	bus.Close()
-	background.close()
-	err = errors.Join(err, printer.Flush(), record.close())
-	if table := summary.String(); table != "" {
-		fmt.Fprint(u.cmd.ErrOrStderr(), "\n"+table)
-	}
-	if err != nil {
-		return err
-	}
-	if sig := interrupted(); sig != 0 {
-		code = 128 + int(sig)
-	}
-	if code != 0 {
-		return exitCode(code)
-	}
-	return failed
-}
-
-func (u *upRun) fill(o *supervisor.Options, bus *event.Bus) {
-	o.State, o.Env, o.Bus, o.Logger = u.state, os.Environ(), bus, newLogger(os.Getenv("UPALL_LOG"))
-	o.Ending = supervisor.Ending{OnExit: u.abortOnExit, OnFailure: u.abortOnFailure, From: u.exitCodeFrom}
-	o.Disabled = linux.ParseDisabled(os.Getenv("UPALL_DISABLE"))
-	o.Intercept = os.Getenv("UPALL_INTERCEPT") != "off"
-	o.NoStart = u.create.noStart
-	o.HoldTimeout = compose.DefaultHoldTimeout
-	if u.holdTimeout > 0 {
-		o.HoldTimeout = u.holdTimeout
-	}
-	if u.timeout >= 0 {
-		grace := time.Duration(u.timeout) * time.Second
-		o.Grace, o.Create.Timeout = &grace, &grace
-	}
 }
 
 func (u *upFlags) printing(cmd *cobra.Command, plan *compose.Plan) tui.Options {

@@ -9,23 +9,23 @@ import (
 	"upall/internal/event"
 )
 
-// record is a file of events, or nothing.
-type record struct {
+// eventFile is a file of events, or nothing.
+type eventFile struct {
 	file io.WriteCloser
 }
 
-func openRecord(path string) (*record, error) {
+func openEventFile(path string) (*eventFile, error) {
 	if path == "" {
-		return &record{}, nil
+		return &eventFile{}, nil
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open the file for events: %w", err)
 	}
-	return &record{file}, nil
+	return &eventFile{file}, nil
 }
 
-func (r *record) write(e event.Event) error {
+func (r *eventFile) write(e event.Event) error {
 	if r.file == nil {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (r *record) write(e event.Event) error {
 	return nil
 }
 
-func (r *record) close() error {
+func (r *eventFile) close() error {
 	if r.file == nil {
 		return nil
 	}

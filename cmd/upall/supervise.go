@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"upall/supervisor"
+	"upall/supervisor/engine"
+	"upall/supervisor/keeper"
+	"upall/supervisor/process"
+)
+
+// What a supervisor says to who started it, as one line on a pipe.
+const (
+	saysListening = "listening"
+	saysRunning   = "running " // another one has the project, and its message
+	saysFailed    = "failed "
+)
+
+// newSupervise is what a keeper starts. It is no command for people.
+func newSupervise() *cobra.Command {
+	return &cobra.Command{
+		Use:    "supervise PROJECT",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return supervise(cmd.Context(), args[0])
+		},
+	}
+}
+
+func supervise(ctx context.Context, project string) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	// Caught and not ignored: what is ignored would be so in every service.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE)
+	conn, entries, life, err := keeper.Adopt()
+	if err != nil {
+		return fmt.Errorf("supervise is started by `upall up`, not by hand: %w", err)
+	}
+	_ = os.WriteFile("/proc/self/comm", []byte("upall"), 0) // executed as /proc/self/exe it would be called so
+	starter := &starter{pipe: conn.First()}
+	end, kill := stopSignals(signals)
+	config := supervisor.Config{
+		Project: project, Base: process.BaseDir(os.Getenv), Version: version,
+		Keep: conn, Life: life, KeeperPID: os.Getppid(), KeeperGone: conn.Gone(), End: end, Kill: kill,
+		OpenEngine: func(ctx context.Context) (*engine.Engine, error) {
+			return engine.Open(ctx, engine.Streams{In: io.NopCloser(strings.NewReader("")), Out: io.Discard, Err: io.Discard})
+		},
+		Opened:    func(dir string) *slog.Logger { return openLog(filepath.Join(dir, "log")) },
+		Listening: func() { starter.say(saysListening) },
+	}
+	for _, e := range entries {
+		config.Kept = append(config.Kept, supervisor.Kept(e))
+	}
+	err = supervisor.Serve(ctx, config)
+	switch {
+	case errors.Is(err, process.ErrRunning):
+		starter.say(saysRunning + err.Error())
+	case err != nil:
+		starter.say(saysFailed + err.Error())
+		slog.Error("the supervisor ends", "error", err)
+	}
+	code := 0
+	if err != nil {
+		code = exitFailure
+	}
+	return errors.Join(err, conn.End(code))
+}
+
+// stopSignals turns the first signal into a graceful end and the second into a
+// kill.
+func stopSignals(signals <-chan os.Signal) (end, kill <-chan struct{}) {
+	first, second := make(chan struct{}), make(chan struct{})
+	go func() {
+		<-signals
+		close(first)
+		<-signals
+		close(second)
+	}()
+	return first, second
+}
+
+// starter is who waits for the first life of a supervisor to be there.
+type starter struct{ pipe *os.File }
+
+func (s *starter) say(what string) {
+	if s.pipe == nil {
+		return
+	}
+	_, _ = io.WriteString(s.pipe, strings.ReplaceAll(what, "\n", "; ")+"\n") // who listens may be gone
+	_ = s.pipe.Close()
+	s.pipe = nil
+}
+
+// openLog has what a supervisor writes, a crash of it too, go to a file of the
+// project, for it has no terminal.
+func openLog(path string) *slog.Logger {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err == nil {
+		_ = syscall.Dup3(int(file.Fd()), 1, 0)
+		_ = syscall.Dup3(int(file.Fd()), 2, 0)
+		_ = file.Close()
+	}
+	logger := newLogger(os.Getenv("UPALL_LOG"))
+	slog.SetDefault(logger)
+	return logger
+}
