@@ -24,6 +24,7 @@ const (
 
 // project is a running project of one server and one client.
 type project struct {
+	name           string
 	server, client *worker
 	events         string // path of the record
 }
@@ -67,7 +68,7 @@ services:
 		}
 	})
 	workers := r.collect(b, 2)
-	return &project{workers["server"], workers["client"], events}
+	return &project{cmd.Args[2], workers["server"], workers["client"], events}
 }
 
 // awaitHolds waits until n holds have begun since the project's start, all of

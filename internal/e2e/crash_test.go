@@ -6,29 +6,75 @@ import (
 	"testing"
 	"time"
 
+	"upall/internal/event"
 	"upall/internal/testenv"
 )
 
-// After kill -9 of upall no process of the project is left, not even one that
-// made itself a session of its own, and the next run works.
-func TestE2EKilled(t *testing.T) {
-	t.Parallel()
-	users(t, func(t *testing.T, user testenv.User) {
-		p := newProject(t, user, `
+// killedServices have a client that has ended, one that waits, and what does not
+// end by itself: a session of its own, and a program that ignores signals.
+const killedServices = `
   server: {command: [TOOLS/server], expose: ["7000"]}
   client: {command: [TOOLS/goclient, server, "7000"]}
   waiter: {command: [TOOLS/goclient, late, "7000"]}
   late:   {command: [TOOLS/server, -gate, HERE/gate], expose: ["7000"]}
   daemon: {command: [sh, -c, "setsid sh -c 'echo daemon runs; exec sleep 1000' & wait"]}
   deaf:   {command: [sh, -c, "trap '' TERM INT HUP; echo deaf runs; read -r gate < HERE/gate"]}
-`)
+`
+
+func (p *project) upToKill() *run {
+	p.t.Helper()
+	r := p.up()
+	r.wait("the client's end", exited("client"))
+	r.wait("a hold", holdBegan("waiter", "late"))
+	r.wait("the daemon", said("daemon", "daemon runs"))
+	r.wait("the deaf service", said("deaf", "deaf runs"))
+	return r
+}
+
+// After kill -9 of upall up the project goes on as if nothing had happened, and
+// the next up shows it, and ends it with Ctrl-C.
+func TestE2EKilled(t *testing.T) {
+	t.Parallel()
+	users(t, func(t *testing.T, user testenv.User) {
+		p := newProject(t, user, killedServices)
 		gate := p.gate("gate")
-		r := p.up()
-		r.wait("the client's end", exited("client"))
-		r.wait("a hold", holdBegan("waiter", "late"))
-		r.wait("the daemon", said("daemon", "daemon runs"))
-		r.wait("the deaf service", said("deaf", "deaf runs"))
-		r.kill()
+		p.upToKill().kill()
+
+		again := p.up()
+		if code := again.waitExit("client"); code != 0 {
+			t.Errorf("client, which had ended, ended with code %d when it was started again, want 0", code)
+		}
+		gate.open()
+		if code := again.waitExit("waiter"); code != 0 {
+			t.Errorf("waiter ended with code %d, want 0", code)
+		}
+		again.waitExit("deaf")
+		if ended := again.wait("the end of the hold", holdEnded("waiter", "late")); ended.End != event.Released {
+			t.Errorf("the hold was %s (%s), want released", ended.End, ended.Cause)
+		}
+		for _, service := range []string{"server", "waiter", "late", "daemon", "deaf"} {
+			if started := again.all(startedAs(service)); len(started) > 0 {
+				t.Errorf("%s ran, and was started again", service)
+			}
+		}
+		if code := again.interrupt(); code != 130 {
+			t.Errorf("upall ended with code %d, want 130", code)
+		}
+	})
+}
+
+// After kill -9 of the supervisor and of the keeper, which would start it again,
+// no process of the project is left, and the next run works.
+func TestE2EAllKilled(t *testing.T) {
+	t.Parallel()
+	users(t, func(t *testing.T, user testenv.User) {
+		p := newProject(t, user, killedServices)
+		gate := p.gate("gate")
+		r := p.upToKill()
+		p.killSupervisor()
+		if code := r.end(); code != 1 {
+			t.Errorf("upall ended with code %d without its supervisor, want 1", code)
+		}
 		p.nothingLeft(stopPatience)
 
 		gate.open()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"upall/internal/event"
 	"upall/internal/testenv"
 )
 
@@ -106,8 +107,8 @@ func TestE2EEngineWait(t *testing.T) {
 		})
 		t.Run("not ready", func(t *testing.T) {
 			t.Parallel()
-			out := newPod(t, e, services).run("up", "--wait", "--wait-timeout", "3").want(1)
-			if problem := oneLine(ownLines(out.stderr), "", []string{"not ready after 3 s", "server-1 is not healthy yet"}); problem != "" {
+			out := newPod(t, e, services).run("up", "--wait", "--wait-timeout", "15").want(1)
+			if problem := oneLine(ownLines(out.stderr), "", []string{"not ready after 15 s", "server-1 is not healthy yet"}); problem != "" {
 				t.Error(problem)
 			}
 		})
@@ -125,8 +126,9 @@ func TestE2EEngineWait(t *testing.T) {
 	})
 }
 
-// Ctrl-C stops the containers and keeps them; kill -9 leaves them running, and
-// the next up takes care of them. A second up is told of the first.
+// Ctrl-C stops the containers and keeps them, and ends each up of the project.
+// kill -9 of upall up leaves the project as it is; of the supervisor and its keeper
+// it leaves containers running, and the next up takes care of them.
 func TestE2EEngineEnds(t *testing.T) {
 	t.Parallel()
 	const services = `
@@ -143,9 +145,18 @@ func TestE2EEngineEnds(t *testing.T) {
 			r := p.up()
 			r.wait("a hold", holdBegan("waiter", "late"))
 			r.allExit("client")
-			p.run("up").want(1).says(`project "` + p.name + `"`)
+			other := p.up()
+			other.wait("that all has been started", projectIs(event.StateUp))
+			for _, service := range []string{"server", "waiter", "late"} {
+				if started := other.all(startedAs(service)); len(started) > 0 {
+					t.Errorf("%s ran, and was started again by another up", service)
+				}
+			}
 			if code := r.interrupt(); code != 130 {
 				t.Errorf("upall ended with code %d, want 130", code)
+			}
+			if code := other.end(); code != 0 {
+				t.Errorf("the other upall ended with code %d, want 0", code)
 			}
 			if got := p.running(); got != "" {
 				t.Errorf("%s run after Ctrl-C", got)
@@ -162,6 +173,26 @@ func TestE2EEngineEnds(t *testing.T) {
 			r.wait("a hold", holdBegan("waiter", "late"))
 			r.allExit("client")
 			r.kill()
+			server := p.inspect("server-1", "{{.State.StartedAt}}")
+			again := p.up()
+			gate.open()
+			again.allExit("client", "waiter")
+			if now := p.inspect("server-1", "{{.State.StartedAt}}"); now != server {
+				t.Errorf("the server was started at %s, and again at %s", server, now)
+			}
+			again.interrupt()
+		})
+		t.Run("kill the supervisor too", func(t *testing.T) {
+			t.Parallel()
+			p := newPod(t, e, services)
+			gate := p.gate("gate")
+			r := p.up()
+			r.wait("a hold", holdBegan("waiter", "late"))
+			r.allExit("client")
+			p.killSupervisor()
+			if code := r.end(); code != 1 {
+				t.Errorf("upall ended with code %d without its supervisor, want 1", code)
+			}
 			again := p.up()
 			gate.open()
 			again.allExit("client", "waiter")

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"upall/internal/event"
@@ -32,9 +33,13 @@ func TestE2EEngineHealth(t *testing.T) {
 				p.write("healthy", "")
 				r.wait("the good health", ofType(event.Healthy))
 				r.allExit("client")
-				if status := p.inspect("server-1", "{{.State.Health.Status}}"); status != "healthy" {
-					t.Errorf("the engine says %q, want healthy", status)
-				}
+				// The engine asks at its own pace, and says the same then.
+				p.eventually(func() error {
+					if status := p.inspect("server-1", "{{.State.Health.Status}}"); status != "healthy" {
+						return fmt.Errorf("the engine says %q, want healthy", status)
+					}
+					return nil
+				})
 			})
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,9 +36,23 @@ const boxImage = `image: "upall-test/busybox:1", stop_grace_period: 1s`
 // forEngines runs a test on each engine that is there for tests.
 func forEngines(t *testing.T, test func(t *testing.T, e testenv.Engine)) {
 	t.Helper()
+	onEngines(t, testenv.NeedEngines(t), test)
+}
+
+// forAnEngine runs a test of what does not depend on the engine on one of them: which
+// one, the test's name says, so that each has its share.
+func forAnEngine(t *testing.T, test func(t *testing.T, e testenv.Engine)) {
+	t.Helper()
+	engines := testenv.NeedEngines(t)
+	n := int(crc32.ChecksumIEEE([]byte(t.Name()))) % len(engines)
+	onEngines(t, engines[n:n+1], test)
+}
+
+func onEngines(t *testing.T, engines []testenv.Engine, test func(t *testing.T, e testenv.Engine)) {
+	t.Helper()
 	testenv.NeedRoot(t)
 	testenv.NeedNFQueue(t)
-	for _, e := range testenv.NeedEngines(t) {
+	for _, e := range engines {
 		t.Run(e.Version, func(t *testing.T) {
 			t.Parallel()
 			testenv.NeedImages(t, e, "busybox")

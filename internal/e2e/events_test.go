@@ -121,3 +121,8 @@ func exitedAmong(services ...string) match {
 		return slices.Contains(services, e.Service) && exited(e.Service)(e)
 	}
 }
+
+// projectIs is a state that the project as a whole enters.
+func projectIs(state event.State) match {
+	return func(e event.Event) bool { return e.Type == event.ProjectChanged && e.State == state }
+}

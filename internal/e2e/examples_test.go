@@ -40,7 +40,7 @@ func TestE2EExamples(t *testing.T) {
 }
 
 // quickstartRuns is how many times in a row the quickstart has to work.
-const quickstartRuns = 20
+const quickstartRuns = 10
 
 // The quickstart comes up every time, though each of its services gives up at
 // the first refused connect.

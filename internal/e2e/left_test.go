@@ -52,6 +52,31 @@ func commandLine(pid int) string {
 	return string(bytes.ReplaceAll(bytes.TrimRight(line, "\x00"), []byte{0}, []byte{' '}))
 }
 
+// killSupervisor kills the project's supervisor, and before it the keeper, which
+// would start it again.
+func (p *project) killSupervisor() {
+	p.t.Helper()
+	found, err := p.processes()
+	if err != nil {
+		p.t.Fatalf("look for the supervisor: %v", err)
+	}
+	killed := 0
+	for _, isKeeper := range []bool{true, false} {
+		for pid, command := range found {
+			if !strings.HasSuffix(command, " supervise -- "+p.name) || strings.HasPrefix(command, "upall-keeper ") != isKeeper {
+				continue
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				p.t.Fatalf("kill %q: %v", command, err)
+			}
+			killed++
+		}
+	}
+	if killed != 2 {
+		p.t.Fatalf("%d processes are the project's keeper or supervisor, want 2 among %v", killed, found)
+	}
+}
+
 // nothingLeft fails the test if processes of the project are still there
 // after limit, and ends them.
 func (p *project) nothingLeft(limit time.Duration) {

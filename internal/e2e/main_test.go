@@ -18,8 +18,9 @@ import (
 // interpreted ones. Every user can read it.
 var tools string
 
-// parallel is how many tests run at once: most of them wait most of the time.
-const parallel = "6"
+// parallel is how many tests run at once: most of them wait most of the time. More
+// would keep two processors busy with containers, and each would take longer.
+const parallel = "4"
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
@@ -72,6 +73,8 @@ func install(folder string) error {
 		buildStatic(folder, "crowd", "./testdata/crowd"),
 		buildStatic(folder, "goclient", "./testdata/clients/go"),
 		buildStatic(folder, "loop", "./testdata/engine/loop"),
+		buildStatic(folder, "load", "./testdata/load"),
+		buildStatic(folder, "exchange", "./testdata/exchange"),
 	)
 }
 

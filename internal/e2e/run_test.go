@@ -16,7 +16,7 @@ import (
 
 // Limits of waiting. They only bound how long a broken upall can hold a test.
 const (
-	patience     = 60 * time.Second // for an event or an end
+	patience     = 3 * time.Minute  // for an event or an end, on a machine that has other work too
 	stopPatience = 20 * time.Second // for the end after an interrupt
 )
 
@@ -240,6 +240,7 @@ func (r *run) cleanUp() {
 		r.t.Errorf("upall ended with %v", state)
 	}
 	r.project.nothingLeft(stopPatience)
+	r.project.forget()
 	r.record.read()
 	if err := r.record.close(); err != nil {
 		r.t.Errorf("close the events: %v", err)

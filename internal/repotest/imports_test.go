@@ -21,11 +21,12 @@ type layer struct {
 func layers() []layer {
 	return []layer{
 		{"cmd", []string{"tui", "supervisor", "intercept", "compose", "internal"}, "cmd joins the parts; nothing may import it"},
-		{"tui", []string{"compose", "internal"}, "the dashboard is a client: cmd hands it what it shows"},
+		{"tui", []string{"supervisor", "compose", "internal"}, "the dashboard is a client of the control API: cmd connects it"},
 		{"supervisor", []string{"intercept", "compose", "internal"}, "the supervisor is driven by cmd and shown by tui"},
 		{"intercept", []string{"internal"}, "intercept knows nothing of compose or of runtimes: it is given an identity and a policy, and reports events"},
 		{"compose", []string{"internal"}, "a plan is a pure function of the project"},
 		{"internal", nil, "internal packages serve all others and need none"},
+		{"hack", nil, "tools of the repository know nothing of what is in it"},
 	}
 }
 

@@ -26,6 +26,8 @@ type options struct {
 	count       int
 	exitCode    int
 	bindFirst   bool
+	loopback    bool
+	udp         bool
 }
 
 func main() {
@@ -38,6 +40,8 @@ func main() {
 	flag.DurationVar(&o.acceptDelay, "accept-delay", 0, "let so much time pass before each accept")
 	flag.IntVar(&o.count, "count", 0, "report when so many connections were accepted")
 	flag.BoolVar(&o.bindFirst, "bind-first", false, "bind, say so, and only then wait at the gate")
+	flag.BoolVar(&o.loopback, "loopback", false, "listen on 127.0.0.1")
+	flag.BoolVar(&o.udp, "udp", false, "take datagrams, do not listen")
 	flag.IntVar(&o.exitCode, "exit", -1, "do not listen: exit with this code")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -54,6 +58,9 @@ func run(o options) error {
 	}
 	if o.exitCode >= 0 {
 		os.Exit(o.exitCode)
+	}
+	if o.udp {
+		return receive(o)
 	}
 	listener, err := listen(o)
 	if err != nil {
@@ -96,7 +103,11 @@ const protoMPTCP = 262
 // has no way to choose the backlog.
 func listen(o options) (net.Listener, error) {
 	domain, protocol := syscall.AF_INET, 0
-	var address syscall.Sockaddr = &syscall.SockaddrInet4{Port: o.port}
+	own := &syscall.SockaddrInet4{Port: o.port}
+	if o.loopback {
+		own.Addr = [4]byte{127, 0, 0, 1}
+	}
+	var address syscall.Sockaddr = own
 	switch o.family {
 	case "6", "dual":
 		domain, address = syscall.AF_INET6, &syscall.SockaddrInet6{Port: o.port}
@@ -134,6 +145,20 @@ func listen(o options) (net.Listener, error) {
 		return nil, os.NewSyscallError("listen", err)
 	}
 	return net.FileListener(file)
+}
+
+// receive takes datagrams and answers none.
+func receive(o options) error {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{Port: o.port})
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // it ends with the program
+	for buffer := make([]byte, 1); ; {
+		if _, _, err := conn.ReadFrom(buffer); err != nil {
+			return err
+		}
+	}
 }
 
 func serve(listener net.Listener, o options) error {
