@@ -5,7 +5,7 @@ BIN     ?= bin/upall
 PKG     ?= ./...
 
 # How long one package's tests, a benchmark and a fuzz target may run.
-TEST_TIMEOUT  ?= 10m
+TEST_TIMEOUT  ?= 25m
 BENCH_TIMEOUT ?= 30m
 BENCH_TIME    ?= 1s
 FUZZ_TIME     ?= 10s
@@ -38,7 +38,7 @@ test-deps: ## install what the tests need besides
 	@hack/install-deps --test
 
 demo: deps build ## build, and run examples/quickstart to its end
-	cd examples/quickstart && $(abspath $(BIN)) up --exit-code-from check
+	cd examples/quickstart && $(abspath $(BIN)) up --no-tui --exit-code-from check
 
 test: ## vet and test; UPALL_TEST_REQUIRE=all turns skips into failures
 	go vet $(PKG)
