@@ -5,7 +5,7 @@ BIN     ?= bin/upall
 PKG     ?= ./...
 
 # How long one package's tests, a benchmark and a fuzz target may run.
-TEST_TIMEOUT  ?= 25m
+TEST_TIMEOUT  ?= 45m
 BENCH_TIMEOUT ?= 30m
 BENCH_TIME    ?= 1s
 FUZZ_TIME     ?= 10s

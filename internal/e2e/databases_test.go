@@ -14,7 +14,7 @@ import (
 )
 
 // postgresRuns is how many starts in a row have to serve their first clients.
-const postgresRuns = 30
+const postgresRuns = 20
 
 // PostgreSQL turns logins away for some milliseconds after its first listen.
 // A client that upall releases must not meet that.

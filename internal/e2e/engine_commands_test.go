@@ -92,7 +92,7 @@ func TestE2EEngineWait(t *testing.T) {
   server: {BOX, command: [/tools/server, -delay, 500ms], expose: ["7000"], healthcheck: {test: "test -e /here/healthy", interval: 100ms, retries: 1000}}
   job:    {BOX, command: [/tools/goclient, server, "7000"]}
 `
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		t.Run("ready", func(t *testing.T) {
 			t.Parallel()
 			p := newPod(t, e, services)
@@ -137,7 +137,7 @@ func TestE2EEngineEnds(t *testing.T) {
   waiter: {BOX, command: [/tools/goclient, late, "7000"]}
   late:   {BOX, command: [/tools/server, -gate, /here/gate]}
 `
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		t.Run("interrupt", func(t *testing.T) {
 			t.Parallel()
 			p := newPod(t, e, services)
@@ -204,7 +204,7 @@ func TestE2EEngineEnds(t *testing.T) {
 // Flags of up that say how containers are made.
 func TestE2EEngineUpFlags(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		t.Run("build", func(t *testing.T) {
 			t.Parallel()
 			p := newPod(t, e, `

@@ -12,7 +12,7 @@ import (
 // upall gives it an address of its own for whatever it binds.
 func TestE2EEngineDiagnosisOfAddress(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   inner:   {BOX, command: [/tools/server, -loopback], expose: ["7000"]}
   outer:   {BOX, command: [/tools/goclient, inner, "7000"]}
@@ -43,7 +43,7 @@ networks: {default: {enable_ipv6: true}}
 // A name that does not resolve is seen in no connect: the files tell what may be meant.
 func TestE2EEngineDiagnosisOfName(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   idle:  {BOX, command: [sleep, "1000"], init: true}
   apart: {BOX, command: [/tools/server], networks: [back]}

@@ -119,7 +119,7 @@ func (x engineError) run(t *testing.T, e testenv.Engine) {
 // where the engine is so old that it needs one.
 func TestE2EEngineCommandNotFound(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   web: {BOX, command: [no-such-program]}
 `)
@@ -178,7 +178,7 @@ func ownLines(stderr string) string {
 // Without an engine, or one that may be used, upall says what to do.
 func TestE2EEngineUnreachable(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		file := "services: {web: {image: \"upall-test/busybox:1\", command: [sleep, \"1\"]}}\n"
 		t.Run("missing", func(t *testing.T) {
 			t.Parallel()

@@ -11,7 +11,7 @@ import (
 // however long that takes.
 func TestE2EEngineExposed(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   server: {build: ., stop_grace_period: 1s, volumes: ["TOOLS:/tools:ro", "HERE:/here"], command: [/tools/server, -gate, /here/gate]}
   calm:   {BOX, command: [sleep, "1000"]}

@@ -12,7 +12,7 @@ import (
 // its policy says.
 func TestE2EEngineCrashLoop(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   server: {BOX, restart: on-failure, command: [sh, -c, "echo try >> /here/tries; test $$(wc -l < /here/tries) -ge 4 || exit 3; exec /tools/server"]}
   client: {BOX, command: [/tools/goclient, server, "7000"]}
@@ -32,7 +32,7 @@ func TestE2EEngineCrashLoop(t *testing.T) {
 // A client of a server that has ended for good is refused at once, with the cause.
 func TestE2EEngineServerEnds(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   server: {BOX, command: [sh, -c, "read gate < /here/gate; exit 3"]}
   client: {BOX, command: [/tools/goclient, server, "7000"]}
@@ -80,7 +80,7 @@ volumes: {data: {}}
 // A client on a network with IPv6 is held for each family.
 func TestE2EEngineIPv6(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   server: {BOX, command: [/tools/server, -family, dual, -gate, /here/gate]}
   four:   {BOX, command: [sh, -c, "/tools/goclient $$(grep -w server /etc/hosts | grep -v : | head -n 1 | cut -f1) 7000"]}
@@ -100,7 +100,7 @@ networks: {default: {enable_ipv6: true}}
 // A process reaches a container's published port on the host too, and is held.
 func TestE2EEnginePublishedForProcess(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		port := freePort(t)
 		p := newPod(t, e, `
   server: {BOX, command: [/tools/server, -gate, /here/gate], ports: ["`+port+`:7000"]}

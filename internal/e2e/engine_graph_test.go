@@ -53,7 +53,7 @@ func (p *project) observes(want string) {
 // IPv4 and IPv6, with replicas and in shared network namespaces.
 func TestE2EEngineGraph(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPodOf(t, e, graphFile)
 		for range graphRuns {
 			r := p.up()
@@ -160,7 +160,7 @@ web server:7000/tcp 2
 // resolver tries addresses.
 func TestE2EEngineGraphOutside(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPodOf(t, e, strings.ReplaceAll(`
 services:
   client: {BOX, command: [sh, -c, "read host port < /here/outside && for i in 1 2 3; do nc $$host $$port < /dev/null || exit 1; done"]}

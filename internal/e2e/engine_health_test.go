@@ -17,7 +17,7 @@ func TestE2EEngineHealth(t *testing.T) {
 		"CMD":       `[CMD, test, -e, /here/healthy]`,
 		"connect":   `[CMD-SHELL, "test -e /here/healthy && /tools/goclient localhost 7000 && /tools/goclient server 7000"]`,
 	}
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		for name, check := range checks {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -49,7 +49,7 @@ func TestE2EEngineHealth(t *testing.T) {
 // held too where the engine hands them over.
 func TestE2EEngineExec(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   server: {BOX, command: [/tools/server]}
   idle:   {BOX, command: [sleep, "1000"], init: true}

@@ -208,7 +208,7 @@ func (c namesCase) run(t *testing.T, p *pod) {
 // names are the engine's and no connect is held, which a warning says.
 func TestE2EEngineExternalNetwork(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		t.Run("with subnet", func(t *testing.T) {
 			t.Parallel()
 			p := podOnExternal(t, e, "--subnet", "SUBNET.0/24")
@@ -270,7 +270,7 @@ networks: {default: {name: NAME-external, external: true}}
 // A published port is reached from the host.
 func TestE2EEnginePublishedPort(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   server: {BOX, command: [/tools/server], ports: ["127.0.0.1::7000"]}
 `)

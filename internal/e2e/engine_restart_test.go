@@ -69,7 +69,7 @@ func restartsUnnoticed(t *testing.T, e testenv.Engine, restart func(p *pod)) {
 // A container that is made anew has the same address, and so has the network.
 func TestE2EEngineRecreate(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   other:  {BOX, command: [sleep, "1000"], init: true}
   server: {BOX, command: [/tools/server], networks: [default, more]}

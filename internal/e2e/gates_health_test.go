@@ -74,7 +74,7 @@ func TestE2EGatesNoHealth(t *testing.T) {
 // switches it off.
 func TestE2EGatesImageHealth(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		p := newPod(t, e, `
   server: {image: "NAME-image", stop_grace_period: 1s, volumes: ["TOOLS:/tools:ro", "HERE:/here"], command: [/tools/server]}
   off:    {image: "NAME-image", stop_grace_period: 1s, volumes: ["TOOLS:/tools:ro"], command: [/tools/server], healthcheck: {disable: true}}

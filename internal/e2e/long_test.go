@@ -16,7 +16,8 @@ func TestE2ELongHold(t *testing.T) {
 		t.Skip("takes 150 s")
 	}
 	needCompiled(t, "connect")
-	users(t, func(t *testing.T, user testenv.User) {
+	var runs []*run
+	for _, user := range []testenv.User{root(t), ordinary(t)} { // at the same time
 		p := newProject(t, user, `
   server:   {command: [TOOLS/server, -gate, HERE/gate, -delay, 150s]}
   blocking: {command: [TOOLS/connect, blocking, server, "7000"]}
@@ -27,11 +28,14 @@ func TestE2ELongHold(t *testing.T) {
 		r.wait("blocking's hold", holdBegan("blocking", "server"))
 		r.wait("go's hold", holdBegan("go", "server"))
 		gate.open()
+		runs = append(runs, r)
+	}
+	for _, r := range runs {
 		r.waitWithin(150*time.Second+patience, 2, "the ends of both clients", exitedAmong("blocking", "go"))
 		for _, client := range []string{"blocking", "go"} {
 			if said := r.output(client); !strings.HasPrefix(said, "ok 15") {
-				t.Errorf("%s said %q, want ok after 150 s", client, said)
+				t.Errorf("user %s: %s said %q, want ok after 150 s", r.project.user.Name, client, said)
 			}
 		}
-	})
+	}
 }
