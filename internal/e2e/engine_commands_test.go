@@ -114,8 +114,9 @@ func TestE2EEngineWait(t *testing.T) {
 		})
 		t.Run("failed", func(t *testing.T) {
 			t.Parallel()
+			// The server never gets healthy: a slow engine may tell of the job's end late.
 			p := newPod(t, e, `
-  server: {BOX, command: [/tools/server]}
+  server: {BOX, command: [/tools/server], healthcheck: {test: "false", interval: 100ms, retries: 100000}}
   job:    {BOX, command: [sh, -c, "exit 3"]}
 `)
 			out := p.run("up", "--wait").want(1)
