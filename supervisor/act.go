@@ -48,6 +48,7 @@ func (s *supervisor) Act(ctx context.Context, a control.Action) error {
 
 func (s *supervisor) act(a control.Action) (done chan struct{}, err error) {
 	if a.Verb == control.End {
+		s.forgets = s.forgets || a.Forget
 		s.end(a.Timeout)
 		return s.await(func() bool { return s.machine == nil || s.machine.isDone() }), nil
 	}

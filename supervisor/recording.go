@@ -36,6 +36,9 @@ func (s *supervisor) openRecord() {
 	if errors.Is(err, fs.ErrNotExist) {
 		w, err = record.Create(s.Base, record.Header{Project: s.Project, Upall: s.Version, Started: time.Now()}, warn)
 	}
+	if err == nil && s.Agent != nil {
+		err = record.Give(s.Base, s.Project, s.Agent.Owner)
+	}
 	if err != nil {
 		warn("`upall graph` and `upall timeline` will know nothing of this run: " + err.Error())
 	}

@@ -11,6 +11,7 @@ import (
 
 	"upall/compose"
 	"upall/internal/event"
+	"upall/internal/linux"
 	"upall/supervisor/control"
 	"upall/supervisor/process"
 )
@@ -21,6 +22,20 @@ const controlEntry = "control"
 // ControlSocket is the path of a project's control API.
 func ControlSocket(base, project string) string {
 	return filepath.Join(base, project, "private", "control.sock")
+}
+
+// AgentSocket is the path of the control API of a project's supervisor in a container.
+// Its owner may pass through the directory.
+func AgentSocket(base, project string) string {
+	return filepath.Join(base, project, "control.sock")
+}
+
+// owner is who may use the control API besides root, and its path.
+func (s *supervisor) owner() (uid int, path string) {
+	if s.Agent != nil {
+		return s.Agent.Owner, AgentSocket(s.Base, s.Project)
+	}
+	return os.Geteuid(), ControlSocket(s.Base, s.Project)
 }
 
 // openState takes the project's directory, or goes on with it.
@@ -57,6 +72,7 @@ func (s *supervisor) openState() (err error) {
 			Life: s.Life, SupervisorPID: os.Getpid(), KeeperPID: s.KeeperPID, Started: time.Now(),
 			Published: []control.Published{}, Processes: []compose.Instance{},
 			Prefix: s.state.Prefix, Socket: s.state.Socket(), StateDir: s.state.Dir(),
+			WaitKillable: linux.HasWaitKillable(), Agent: s.Agent,
 		},
 	}
 	s.bus = event.NewBus(s.board.consume)
@@ -88,7 +104,8 @@ func (s *supervisor) openControl() (err error) {
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.serving = &serving{&clients{UnixListener: listener}, cancel, make(chan error, 1)}
-	go func() { s.serving.done <- control.Serve(ctx, s.serving.clients, s, s.board.log) }()
+	owner, _ := s.owner()
+	go func() { s.serving.done <- control.Serve(ctx, s.serving.clients, s, owner, s.board.log) }()
 	return nil
 }
 
@@ -105,13 +122,20 @@ func (s *supervisor) controlListener() (*net.UnixListener, error) {
 		}
 		return unix, nil
 	}
-	path := ControlSocket(s.Base, s.Project)
+	owner, path := s.owner()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("listen for the control API: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil || s.Keep == nil {
-		return l, err
+	err = os.Chmod(path, 0o600)
+	if s.Agent != nil {
+		err = errors.Join(err, os.Chown(path, owner, -1))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for the control API: %w", err), l.Close())
+	}
+	if s.Keep == nil {
+		return l, nil
 	}
 	raw, err := l.SyscallConn()
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"upall/supervisor/engine"
 	"upall/supervisor/forward"
 	"upall/supervisor/process"
+	"upall/supervisor/record"
 )
 
 // Keep is where descriptors survive this process. Its fds stay the caller's.
@@ -38,6 +39,8 @@ type Config struct {
 	Project string // its name
 	Base    string // where state directories are
 	Version string // of upall
+	// Agent says in which container this is; nil: in none.
+	Agent *control.Agent
 	// Opened is called with a directory of the supervisor's own, and returns where
 	// to log to.
 	Opened func(dir string) *slog.Logger
@@ -96,6 +99,7 @@ type supervisor struct {
 	wasUp                                     bool  // ever
 	failed                                    error // what keeps the project from coming up
 	ending                                    bool  // the supervisor ends with its project
+	forgets                                   bool  // and removes its records
 
 	saidUnsaved bool
 	wasIdle     bool // when it was looked last
@@ -345,6 +349,9 @@ func (s *supervisor) close(cancel func()) error {
 		errs = append(errs, s.engine.Close())
 	}
 	errs = append(errs, s.board.close(), s.state.Close())
+	if s.forgets {
+		errs = append(errs, record.Remove(s.Base, s.Project))
+	}
 	return errors.Join(errs...)
 }
 

@@ -78,7 +78,7 @@ func down(cmd *cobra.Command, files *projectFlags, flags *downFlags, services []
 
 // takeDown stops services, all for none, and removes their containers.
 func (t *target) takeDown(cmd *cobra.Command, flags *downFlags, services []string) error {
-	action := control.Action{Verb: control.End, Timeout: seconds(flags.timeout)}
+	action := control.Action{Verb: control.End, Timeout: seconds(flags.timeout), Forget: len(services) == 0}
 	if len(services) > 0 {
 		action.Verb, action.Services = control.Stop, services
 	}

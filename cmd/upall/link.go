@@ -22,13 +22,16 @@ type link struct {
 	fresh   bool // this command has started the supervisor
 }
 
-// findSupervisor connects to the project's supervisor, nil if there is none.
-func findSupervisor(ctx context.Context, project string) (*control.Client, error) {
+// findSupervisor connects to the project's supervisor, nil if there is none. That of
+// containers may be in one itself.
+func findSupervisor(ctx context.Context, project string, hasContainers bool) (*control.Client, error) {
 	base := process.BaseDir(os.Getenv)
 	client, err := control.Dial(ctx, supervisor.ControlSocket(base, project))
 	switch {
 	case err == nil:
 		return client, nil
+	case errors.Is(err, control.ErrGone) && hasContainers:
+		return findAgent(ctx, project)
 	case errors.Is(err, control.ErrGone):
 		return nil, nil //nolint:nilnil // that there is none is no error
 	}
@@ -44,9 +47,16 @@ func (l *link) end(ctx context.Context) error {
 // answer, or without one, for it may be quicker. Another may be there by then, which
 // somebody else has started.
 func endProject(ctx context.Context, client *control.Client, project string, action control.Action) error {
+	before, err := client.Snapshot(ctx)
+	if err != nil && !errors.Is(err, control.ErrGone) {
+		return err
+	}
 	holder, running := process.Holder(process.BaseDir(os.Getenv), project)
 	if _, err := client.Act(ctx, action); err != nil && !errors.Is(err, control.ErrGone) {
 		return err
+	}
+	if before.Agent != nil {
+		return awaitAgent(ctx, project)
 	}
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
@@ -78,12 +88,12 @@ const startPatience = 10 * time.Second
 
 // openSupervisor connects to the project's supervisor, which it starts if there is
 // none.
-func openSupervisor(ctx context.Context, project string) (*link, error) {
+func openSupervisor(ctx context.Context, project string, hasContainers bool) (*link, error) {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	limit := time.After(startPatience)
 	for {
-		client, err := findSupervisor(ctx, project)
+		client, err := findSupervisor(ctx, project, hasContainers)
 		if client != nil || err != nil {
 			return &link{Client: client, project: project}, err
 		}
@@ -92,7 +102,7 @@ func openSupervisor(ctx context.Context, project string) (*link, error) {
 			return nil, err
 		}
 		if running == "" {
-			client, err := findSupervisor(ctx, project)
+			client, err := findSupervisor(ctx, project, hasContainers)
 			if client == nil && err == nil {
 				err = fmt.Errorf("the supervisor of project %q has ended again", project)
 			}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -21,6 +23,8 @@ type projectFlags struct {
 	envFiles   []string
 	projectDir string
 
+	agent string // agentAuto and so on
+
 	stdin []byte // what -f - has read, for a command that loads twice
 }
 
@@ -30,6 +34,7 @@ func (p *projectFlags) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&p.profiles, "profile", nil, "`profile` to enable; may be given several times")
 	f.StringArrayVar(&p.envFiles, "env-file", nil, "alternate environment `file`; may be given several times")
 	f.StringVar(&p.projectDir, "project-directory", "", "alternate working `directory`")
+	f.StringVar(&p.agent, "agent", cmp.Or(os.Getenv("UPALL_AGENT"), agentAuto), "`when` a container of the engine supervises containers: auto (upall is not root or the engine not local), always, never")
 }
 
 // load loads the project with the services and what they depend on, all where

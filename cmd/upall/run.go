@@ -34,7 +34,11 @@ func runOneOff(cmd *cobra.Command, files *projectFlags, args []string) error {
 	if t.processes[service] {
 		return fmt.Errorf("run %q: it runs as a process, and run is for containers", service)
 	}
-	if _, running := t.holder(); !noDeps && !running {
+	client, err := findSupervisor(cmd.Context(), t.name, true)
+	if err != nil {
+		return err
+	}
+	if !noDeps && client == nil {
 		if needs := slices.Sorted(maps.Keys(t.project.Services[service].DependsOn)); len(needs) > 0 {
 			if err := again(cmd, append([]string{"up", "--detach", "--no-recreate", "--"}, needs...)...); err != nil {
 				return fmt.Errorf("start what %q depends on: %w", service, err)

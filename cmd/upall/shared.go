@@ -151,7 +151,7 @@ func failsNotUp(_ *cobra.Command, t *target) error {
 // view asks the project's supervisor, nil if there is none, or none that has been
 // told what the project is.
 func (t *target) view(cmd *cobra.Command) (*view, error) {
-	client, err := findSupervisor(cmd.Context(), t.name)
+	client, err := findSupervisor(cmd.Context(), t.name, t.mayHaveContainers())
 	if client == nil || err != nil {
 		return nil, err
 	}

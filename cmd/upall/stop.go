@@ -76,7 +76,7 @@ func (t *target) sayNotUp(cmd *cobra.Command, services []string) {
 // the services that are left to others (none: all), unless it is done. What it does
 // to all services is left where it stops them: Compose would start more than was.
 func (t *target) act(cmd *cobra.Command, action control.Action, doing string) (rest []string, isDone bool, err error) {
-	client, err := findSupervisor(cmd.Context(), t.name)
+	client, err := findSupervisor(cmd.Context(), t.name, t.mayHaveContainers())
 	if client == nil || err != nil {
 		return action.Services, false, err
 	}

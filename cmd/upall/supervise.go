@@ -14,32 +14,47 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"upall/internal/linux"
 	"upall/supervisor"
+	"upall/supervisor/control"
 	"upall/supervisor/engine"
+	"upall/supervisor/engine/agent"
 	"upall/supervisor/keeper"
 	"upall/supervisor/process"
 )
 
 // What a supervisor says to who started it, as one line on a pipe.
 const (
-	saysListening = "listening"
-	saysRunning   = "running " // another one has the project, and its message
-	saysFailed    = "failed "
+	saysListening = agent.SaysListening
+	saysRunning   = agent.SaysRunning // another one has the project, and its message
+	saysFailed    = agent.SaysFailed
 )
 
 // newSupervise is what a keeper starts. It is no command for people.
 func newSupervise() *cobra.Command {
-	return &cobra.Command{
+	var in control.Agent
+	var engineID string
+	cmd := &cobra.Command{
 		Use:    "supervise PROJECT",
+		Short:  "Supervise a project",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return supervise(cmd.Context(), args[0])
+			if in.Engine == "" {
+				return supervise(cmd.Context(), args[0], nil, "")
+			}
+			in.Container = agent.Name(args[0])
+			return supervise(cmd.Context(), args[0], &in, engineID)
 		},
 	}
+	cmd.Flags().IntVar(&in.Owner, "owner", 0, "`user` ID of who may command an agent, besides root")
+	cmd.Flags().StringVar(&in.Engine, "engine", "", "address of the engine whose container this is")
+	cmd.Flags().StringVar(&engineID, "engine-id", "", "what that engine calls itself")
+	return cmd
 }
 
-func supervise(ctx context.Context, project string) error {
+// supervise supervises a project, in an agent's container if in is given.
+func supervise(ctx context.Context, project string, in *control.Agent, engineID string) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	// Caught and not ignored: what is ignored would be so in every service.
@@ -50,12 +65,18 @@ func supervise(ctx context.Context, project string) error {
 	}
 	_ = os.WriteFile("/proc/self/comm", []byte("upall"), 0) // executed as /proc/self/exe it would be called so
 	starter := &starter{pipe: conn.First()}
+	if in != nil && life == 1 { // who has started the container reads its output
+		if starter.pipe, err = dupStdout(); err != nil {
+			return err
+		}
+	}
 	end, kill := stopSignals(signals)
 	config := supervisor.Config{
 		Project: project, Base: process.BaseDir(os.Getenv), Version: version,
-		Keep: conn, Life: life, KeeperPID: os.Getppid(), KeeperGone: conn.Gone(), End: end, Kill: kill,
+		Agent: in,
+		Keep:  conn, Life: life, KeeperPID: os.Getppid(), KeeperGone: conn.Gone(), End: end, Kill: kill,
 		OpenEngine: func(ctx context.Context) (*engine.Engine, error) {
-			return engine.Open(ctx, engine.Streams{In: io.NopCloser(strings.NewReader("")), Out: io.Discard, Err: io.Discard})
+			return openEngine(ctx, in, engineID)
 		},
 		Opened:    func(dir string) *slog.Logger { return openLog(filepath.Join(dir, "log")) },
 		Listening: func() { starter.say(saysListening) },
@@ -76,6 +97,17 @@ func supervise(ctx context.Context, project string) error {
 		code = exitFailure
 	}
 	return errors.Join(err, conn.End(code))
+}
+
+// openEngine connects to the engine, which has to be the one whose container an
+// agent is: its socket's path may be a guess.
+func openEngine(ctx context.Context, in *control.Agent, id string) (*engine.Engine, error) {
+	e, err := engine.Open(ctx, engine.NoStreams())
+	if err != nil || in == nil || id == e.ID() {
+		return e, err
+	}
+	err = fmt.Errorf("the engine whose socket the agent was given is not the one at %s: set UPALL_ENGINE_SOCKET to the path of its socket on its own machine, then `upall down` and up", in.Engine)
+	return nil, errors.Join(err, e.Close())
 }
 
 // stopSignals turns the first signal into a graceful end and the second into a
@@ -101,6 +133,15 @@ func (s *starter) say(what string) {
 	_, _ = io.WriteString(s.pipe, strings.ReplaceAll(what, "\n", "; ")+"\n") // who listens may be gone
 	_ = s.pipe.Close()
 	s.pipe = nil
+}
+
+// dupStdout keeps the standard output, whose place openLog takes.
+func dupStdout() (*os.File, error) {
+	fd, err := linux.Duplicate(syscall.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd.Disown()), "stdout"), nil
 }
 
 // openLog has what a supervisor writes, a crash of it too, go to a file of the

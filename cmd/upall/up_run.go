@@ -53,7 +53,7 @@ func (u *upRun) run() (err error) {
 	defer unwatch()
 	ctx, cancel := stop.context(u.cmd.Context()) // until the project is up, a signal breaks off
 	defer cancel()
-	if u.link, err = openSupervisor(ctx, u.project.Name); err != nil {
+	if u.link, err = u.openLink(ctx); err != nil {
 		return err
 	}
 	if err := u.change(ctx); err != nil || u.create.noStart {
@@ -84,6 +84,9 @@ func (u *upRun) change(ctx context.Context) error {
 	}
 	if before.Version != version && !u.link.fresh {
 		return fmt.Errorf("project %q is up under upall %s, and this is %s: `upall down` first", u.project.Name, before.Version, version)
+	}
+	if a := before.Agent; a != nil && u.containers != nil && a.Engine != u.containers.Host() {
+		return fmt.Errorf("project %q is up on the engine at %s, and this is the one at %s: `upall down` there first, or give this project another name", u.project.Name, a.Engine, u.containers.Host())
 	}
 	if err := u.replan(ctx, before); err != nil {
 		return err
@@ -167,8 +170,8 @@ func (u *upRun) createContainers(ctx context.Context, before control.Snapshot) (
 	}
 	config := engine.Config{
 		Engine: u.containers, Project: u.project, EnvFiles: u.files.envFiles, Plan: u.plan, Logger: newLogger(os.Getenv("UPALL_LOG")),
-		Directory: filepath.Join(filepath.Dir(before.Socket), "containers"), WaitKillable: !linux.ParseDisabled(os.Getenv("UPALL_DISABLE")).Has(linux.WaitKillable) && linux.HasWaitKillable(),
-		Warn: u.warn,
+		Directory: filepath.Join(filepath.Dir(before.Socket), "containers"), WaitKillable: !linux.ParseDisabled(os.Getenv("UPALL_DISABLE")).Has(linux.WaitKillable) && before.WaitKillable,
+		Warn: u.warn, HasAgent: before.Agent != nil,
 	}
 	if intercepts() {
 		config.Socket = before.Socket

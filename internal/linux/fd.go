@@ -13,6 +13,16 @@ type FD struct{ n int }
 // NewFD takes over the descriptor n.
 func NewFD(n int) *FD { return &FD{n} }
 
+// Duplicate returns another descriptor of the same open file (fcntl(2),
+// F_DUPFD_CLOEXEC).
+func Duplicate(n int) (*FD, error) {
+	dup, err := unix.FcntlInt(uintptr(n), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return NewFD(dup), nil
+}
+
 // Int returns the descriptor, -1 after Close or Disown.
 func (f *FD) Int() int { return f.n }
 

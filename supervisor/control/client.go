@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Client talks to a project's supervisor. Make one with Dial; any number of
-// goroutines may use it.
+// Client talks to a project's supervisor. Make one with Dial or DialStream; any
+// number of goroutines may use it.
 type Client struct {
 	http http.Client
 }
@@ -29,7 +29,31 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 		return d.DialContext(ctx, "unix", path)
 	}
 	// No connection is used twice: one that is idle would fail after a crash.
-	c := &Client{http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+	return connect(ctx, &http.Transport{DialContext: dial, DisableKeepAlives: true})
+}
+
+// Bounds of how long a connection of DialStream that carries nothing any more goes
+// unnoticed.
+const (
+	pingAfter   = 15 * time.Second
+	pingTimeout = 15 * time.Second
+)
+
+// DialStream connects through dial, for which a connection may be dear: one carries
+// all requests (HTTP/2), and another is made when it is lost. The error is ErrGone
+// where nobody answers.
+func DialStream(ctx context.Context, dial func(context.Context) (net.Conn, error)) (*Client, error) {
+	t := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		Protocols:   new(http.Protocols),
+		HTTP2:       &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+	}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	return connect(ctx, t)
+}
+
+func connect(ctx context.Context, t *http.Transport) (*Client, error) {
+	c := &Client{http.Client{Transport: t}}
 	snapshot, err := c.Snapshot(ctx)
 	if err != nil {
 		return nil, err
@@ -68,7 +92,7 @@ func (c *Client) Apply(ctx context.Context, s *Spec) (seq uint64, err error) {
 // Act does something with services, and returns when it is done; over a crash of the
 // supervisor it asks again. Timeouts are rounded up to seconds. Events after seq tell how it went.
 func (c *Client) Act(ctx context.Context, action Action) (seq uint64, err error) {
-	body := actionBody{Services: action.Services, NoDeps: action.NoDeps, Signal: action.Signal}
+	body := actionBody{Services: action.Services, NoDeps: action.NoDeps, Signal: action.Signal, Forget: action.Forget}
 	if action.Timeout != nil {
 		body.Timeout = new(int((*action.Timeout + time.Second - 1) / time.Second))
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -268,7 +269,7 @@ func (s *served) live(life int) {
 	s.project, s.listener = &fake{life: life, output: output}, &crashing{Listener: listener}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel, s.ended = cancel, make(chan error, 1)
-	go func() { s.ended <- Serve(ctx, s.listener, s.project, s.log) }()
+	go func() { s.ended <- Serve(ctx, s.listener, s.project, os.Geteuid(), s.log) }()
 }
 
 // end ends the server in order.

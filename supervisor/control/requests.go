@@ -135,6 +135,7 @@ type actionBody struct {
 	Timeout  *int     `json:"timeout_seconds,omitempty"`
 	NoDeps   bool     `json:"no_deps,omitempty"`
 	Signal   string   `json:"signal,omitempty"`
+	Forget   bool     `json:"forget,omitempty"`
 }
 
 // maxTimeout keeps a timeout in seconds representable.
@@ -149,7 +150,7 @@ func parseAction(verb string, body io.Reader) (Action, error) {
 	if err := decode(body, &b); err != nil && !errors.Is(err, io.EOF) { // nothing is said: the defaults
 		return a, err
 	}
-	a.Services, a.NoDeps, a.Signal = b.Services, b.NoDeps, b.Signal
+	a.Services, a.NoDeps, a.Signal, a.Forget = b.Services, b.NoDeps, b.Signal, b.Forget
 	if b.Timeout != nil {
 		if *b.Timeout < 0 || *b.Timeout > maxTimeout {
 			return a, Errorf(http.StatusBadRequest, "timeout_seconds: %d is out of range", *b.Timeout)
@@ -159,6 +160,9 @@ func parseAction(verb string, body io.Reader) (Action, error) {
 	}
 	if a.Signal != "" && a.Verb != Kill {
 		return a, Errorf(http.StatusBadRequest, "signal: only kill sends one")
+	}
+	if a.Forget && a.Verb != End {
+		return a, Errorf(http.StatusBadRequest, "forget: only the end of the project does")
 	}
 	if a.Verb == End && len(a.Services) > 0 {
 		return a, Errorf(http.StatusBadRequest, "services: end is for the whole project; stop ends single services")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +25,7 @@ const (
 // server is what Serve runs.
 type server struct {
 	project Project
+	owner   int // may ask, besides root
 	log     *Log
 	life    string
 	leases  leases
@@ -33,11 +33,12 @@ type server struct {
 	yielded chan struct{} // closed when the lease is anybody's
 }
 
-// Serve answers on the listener until the context is over, and closes it. Then it
-// closes the Log too: who follows gets the last events, if it takes them at once.
-func Serve(ctx context.Context, listener net.Listener, p Project, log *Log) error {
+// Serve answers root and the owner, a user's ID, on the listener until the context is
+// over, and closes it. Then it closes the Log too: who follows gets the last events,
+// if it takes them at once.
+func Serve(ctx context.Context, listener net.Listener, p Project, owner int, log *Log) error {
 	life := p.Snapshot().Life
-	s := &server{project: p, log: log, life: strconv.Itoa(life), over: make(chan struct{}), yielded: make(chan struct{})}
+	s := &server{project: p, owner: owner, log: log, life: strconv.Itoa(life), over: make(chan struct{}), yielded: make(chan struct{})}
 	if life <= 1 {
 		close(s.yielded)
 	} else {
@@ -51,7 +52,10 @@ func Serve(ctx context.Context, listener net.Listener, p Project, log *Log) erro
 		ReadHeaderTimeout: headerTimeout,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnContext:       withPeer,
+		Protocols:         new(http.Protocols),
 	}
+	h.Protocols.SetHTTP1(true)
+	h.Protocols.SetUnencryptedHTTP2(true) // for clients that have one connection for all
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(listener) }()
 	var err error
@@ -94,7 +98,7 @@ func (s *server) handler() http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(lifeHeader, s.life)
-		if err := peerOf(r).check(os.Geteuid()); err != nil {
+		if err := peerOf(r).check(s.owner); err != nil {
 			writeError(w, err)
 			return
 		}

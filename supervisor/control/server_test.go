@@ -126,7 +126,7 @@ func TestAnotherUser(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, listener, s.project, NewLog()) }()
+	go func() { ended <- Serve(ctx, listener, s.project, os.Geteuid(), NewLog()) }()
 	user := testenv.OrdinaryUser(t)
 	for _, target := range []string{"/v1/project", "/v1/events", "/nothing"} {
 		out, err := user.Command(t, "curl", "-s", "-w", "%{http_code}", "--unix-socket", path, "http://upall"+target).Output()

@@ -57,6 +57,8 @@ type Snapshot struct {
 	Prefix        netip.Prefix `json:"prefix"` // of the processes' loopback addresses
 	Socket        string       `json:"socket"` // of the interceptor, for containers' hand-over
 	StateDir      string       `json:"state_dir"`
+	WaitKillable  bool         `json:"wait_killable"`   // the kernel can keep signals from held calls
+	Agent         *Agent       `json:"agent,omitempty"` // if the supervisor runs in a container
 	// Processes are those that the project has, with their addresses.
 	Processes []compose.Instance `json:"processes"`
 	// Published are ports of the host that lead to processes; those of containers are
@@ -66,6 +68,13 @@ type Snapshot struct {
 	Holds     []HoldInfo      `json:"holds"`
 	Edges     []Edge          `json:"edges"`
 	Diagnoses []Diagnosis     `json:"diagnoses"` // the newest, oldest first
+}
+
+// Agent says in which container a supervisor runs.
+type Agent struct {
+	Container string `json:"container"`
+	Engine    string `json:"engine"` // as who has started it reaches it
+	Owner     int    `json:"owner"`  // user ID
 }
 
 // Published is a port of the host that leads to a port of a process.
@@ -129,6 +138,8 @@ type Action struct {
 	// Signal is what Kill sends; "" = SIGKILL, which is also the end of what the
 	// services are wanted for: no restart policy starts them again.
 	Signal string
+	// Forget has End remove the project's records.
+	Forget bool
 }
 
 // LogQuery selects output of services.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli/command"
@@ -25,6 +26,11 @@ const listenerPathAPI = "1.42"
 type Streams struct {
 	In       io.ReadCloser
 	Out, Err io.Writer
+}
+
+// NoStreams are for who reads and writes nothing.
+func NoStreams() Streams {
+	return Streams{In: io.NopCloser(strings.NewReader("")), Out: io.Discard, Err: io.Discard}
 }
 
 // Engine is a connection to a Docker Engine. Make one with Open.
@@ -88,6 +94,20 @@ func explain(host string, err error) error {
 // Close closes the connection.
 func (e *Engine) Close() error { return e.api.Close() }
 
+// API is the client that the connection is.
+func (e *Engine) API() client.APIClient { return e.api }
+
+// Host is the engine's address, as "unix:///var/run/docker.sock".
+func (e *Engine) Host() string { return e.api.DaemonHost() }
+
+// ID is the engine's own name of itself.
+func (e *Engine) ID() string { return e.info.Info.ID }
+
+// HasAppArmor tells whether the engine confines containers with AppArmor.
+func (e *Engine) HasAppArmor() bool {
+	return slices.ContainsFunc(e.info.Info.SecurityOptions, func(o string) bool { return strings.HasPrefix(o, "name=apparmor") })
+}
+
 // Version is the engine's version, as "26.1.5".
 func (e *Engine) Version() string { return e.info.Info.ServerVersion }
 
@@ -100,7 +120,7 @@ func (e *Engine) HasListenerPath() bool {
 // NotLocal says why upall cannot reach the processes of the engine's containers,
 // nil when it can try.
 func (e *Engine) NotLocal() error {
-	if err := e.notHere(); err != nil {
+	if err := e.NotHere(); err != nil {
 		return err
 	}
 	if os.Geteuid() != 0 {
@@ -109,9 +129,9 @@ func (e *Engine) NotLocal() error {
 	return nil
 }
 
-// notHere says why the engine's containers do not run on this machine's kernel,
+// NotHere says why the engine's containers do not run on this machine's kernel,
 // nil when they do.
-func (e *Engine) notHere() error {
+func (e *Engine) NotHere() error {
 	host := e.api.DaemonHost()
 	switch {
 	case !strings.HasPrefix(host, "unix://"):

@@ -25,7 +25,10 @@ type Config struct {
 	// to know; its parents are upall's alone.
 	Directory    string
 	WaitKillable bool // held calls ignore signals but deadly ones
-	Logger       *slog.Logger
+	// HasAgent: the Runtime is where the engine's containers are, and the caller of
+	// Create need not be.
+	HasAgent bool
+	Logger   *slog.Logger
 	// Warn gets what a user should know of a service; of Create alone.
 	Warn func(service, message string)
 	// Output gets each line that a container writes, from goroutines of the

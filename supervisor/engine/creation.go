@@ -47,7 +47,7 @@ func newCreation(c Config) (*creation, error) {
 	if c.Socket == "" {
 		return r, nil
 	}
-	if err := c.Engine.NotLocal(); err != nil {
+	if err := c.Engine.NotLocal(); err != nil && !c.HasAgent {
 		return nil, fmt.Errorf("hold the connects of containers: %w (UPALL_INTERCEPT=off starts them without)", err)
 	}
 	var err error
@@ -73,7 +73,7 @@ func Create(ctx context.Context, c Config, o CreateOptions) error {
 		return err
 	}
 	r.keepDigests(have)
-	if slices.ContainsFunc(r.project.ServiceNames(), r.needsShim) {
+	if !r.HasAgent && slices.ContainsFunc(r.project.ServiceNames(), r.needsShim) {
 		if err := installShim(shimPath); err != nil {
 			return err
 		}

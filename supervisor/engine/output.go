@@ -46,7 +46,7 @@ func (o *outputs) prepare(c ref) {
 		o.attach(c)
 		return
 	}
-	if o.Engine.notHere() != nil {
+	if !o.HasAgent && o.Engine.NotHere() != nil {
 		return // it has a clock of its own
 	}
 	o.warnIf("prepare to read output", c, o.mark(c, time.Now(), true)) // no line of earlier runs

@@ -171,6 +171,11 @@ func (p *present) writeShimFiles(instances []string) error {
 		if err != nil {
 			return err
 		}
+		if p.HasAgent { // who has created the container could not
+			if err := installShim(shimPath); err != nil {
+				return fmt.Errorf("prepare the shim of %s: %w", instance, err)
+			}
+		}
 		if err := p.shimOf(instance).write(filter, c.metadata, p.Socket); err != nil {
 			return fmt.Errorf("prepare the shim of %s: %w", instance, err)
 		}

@@ -77,6 +77,16 @@ func Open(base, project string, number int) (*Run, error) {
 	return Read(file)
 }
 
+// Give gives the records of a project to a user, who may read and remove them then.
+func Give(base, project string, uid int) error {
+	err := os.Chown(Dir(base, project), uid, -1)
+	list, listErr := List(base, project)
+	for _, i := range list {
+		err = errors.Join(err, os.Chown(i.Path, uid, -1))
+	}
+	return errors.Join(err, listErr)
+}
+
 // Remove removes all records of a project.
 func Remove(base, project string) error {
 	if project == "" || filepath.Base(project) != project {

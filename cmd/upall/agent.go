@@ -1,0 +1,175 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"upall/compose"
+	"upall/supervisor/control"
+	"upall/supervisor/engine"
+	"upall/supervisor/engine/agent"
+)
+
+// The values of --agent: whether the supervisor of containers runs in a container
+// of the engine.
+const (
+	agentAuto   = "auto" // where it cannot do its work from here
+	agentAlways = "always"
+	agentNever  = "never"
+)
+
+func checkAgentMode(mode string) error {
+	if !slices.Contains([]string{agentAuto, agentAlways, agentNever}, mode) {
+		return usageError{fmt.Errorf("--agent %s: unknown (known: auto, always, never)", mode)}
+	}
+	return nil
+}
+
+// wantsAgent tells whether an agent is to look after containers, and why. notLocal
+// says what keeps upall itself from it, nil if nothing does.
+func wantsAgent(mode string, notLocal error) (is bool, why string) {
+	switch {
+	case mode == agentAlways:
+		return true, "--agent always"
+	case mode == agentNever:
+		return false, "--agent never"
+	case notLocal != nil:
+		return true, notLocal.Error()
+	}
+	return false, "upall is root on the engine's machine"
+}
+
+// openLink connects to the project's supervisor, which it starts if there is none:
+// here, or in a container.
+func (u *upRun) openLink(ctx context.Context) (*link, error) {
+	if u.containers == nil {
+		return openSupervisor(ctx, u.project.Name, false)
+	}
+	is, _ := wantsAgent(u.files.agent, u.containers.NotLocal())
+	if !is || !intercepts() {
+		return openSupervisor(ctx, u.project.Name, true)
+	}
+	if err := u.checkMixed(); err != nil {
+		return nil, err
+	}
+	return openAgent(ctx, u.containers, u.project.Name)
+}
+
+// checkMixed refuses what an agent cannot do: processes run here, and their
+// supervisor is another one.
+func (u *upRun) checkMixed() error {
+	var container, process string
+	for _, s := range u.plan.Services {
+		if s.Runtime == compose.Engine {
+			container = cmp.Or(container, s.Name)
+		} else {
+			process = cmp.Or(process, s.Name)
+		}
+	}
+	if process == "" {
+		return nil
+	}
+	return fmt.Errorf("service %q runs as a process and %q in a container, which upall can join as root on the engine's machine alone: run upall as root, or set x-upall.runtime so that all run in one way", process, container)
+}
+
+// openAgent connects to the project's supervisor in a container, which it starts if
+// there is none.
+func openAgent(ctx context.Context, e *engine.Engine, project string) (*link, error) {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	limit := time.After(agentPatience)
+	for {
+		client, err := findSupervisor(ctx, project, true)
+		if client != nil || err != nil {
+			return &link{Client: client, project: project}, err
+		}
+		client, err = startAgent(ctx, e, project)
+		if client != nil || err != nil && !errors.Is(err, agent.ErrExists) {
+			return &link{client, project, true}, err
+		}
+		select { // somebody else starts or ends it at this moment
+		case <-again.C:
+		case <-limit:
+			return nil, fmt.Errorf("%w, which does not answer: see `docker logs %s`; `docker rm -f %[2]s` ends it, and its services' connects fail then until `upall up`", agent.ErrExists, agent.Name(project))
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// agentPatience is how long an agent that another command starts or ends may take.
+const agentPatience = 30 * time.Second
+
+func startAgent(ctx context.Context, e *engine.Engine, project string) (*control.Client, error) {
+	o := agent.Options{Project: project, Owner: os.Geteuid(), Host: e.Host(), Socket: engineSocket(e.Host()), EngineID: e.ID(), AppArmor: e.HasAppArmor()}
+	if level := os.Getenv("UPALL_LOG"); level != "" {
+		o.Env = append(o.Env, "UPALL_LOG="+level)
+	}
+	a, err := agent.Start(ctx, e.API(), "/proc/self/exe", o)
+	if err != nil {
+		return nil, err
+	}
+	return dialAgent(ctx, e.NotHere() == nil, a, project)
+}
+
+// engineSocket is where the engine's socket is on the engine's machine.
+func engineSocket(host string) string {
+	if path, ok := strings.CutPrefix(host, "unix://"); ok {
+		return path
+	}
+	return cmp.Or(os.Getenv("UPALL_ENGINE_SOCKET"), "/var/run/docker.sock")
+}
+
+// dialAgent connects through the agent's socket where that is of this machine, and
+// else through the engine.
+func dialAgent(ctx context.Context, isHere bool, a *agent.Agent, project string) (*control.Client, error) {
+	if isHere {
+		client, err := control.Dial(ctx, agent.Socket(project))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return client, err
+		}
+	}
+	return control.DialStream(ctx, a.Dial)
+}
+
+// findAgent connects to the supervisor that a project has in a container, nil if
+// there is none. An engine that does not answer has none.
+func findAgent(ctx context.Context, project string) (*control.Client, error) {
+	e, err := engine.Open(ctx, engine.NoStreams())
+	if err != nil {
+		return nil, nil //nolint:nilnil,nilerr // who needs the engine says why it does not answer
+	}
+	a, err := agent.Find(ctx, e.API(), project)
+	if a == nil || err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	client, err := dialAgent(ctx, e.NotHere() == nil, a, project) // the client uses the engine until upall ends
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("project %q is another user's (container %s)", project, agent.Name(project))
+	case errors.Is(err, control.ErrGone):
+		return nil, nil //nolint:nilnil // it has just ended
+	}
+	return client, err
+}
+
+// awaitAgent waits until the engine has removed the project's agent, which has ended.
+func awaitAgent(ctx context.Context, project string) (err error) {
+	e, err := engine.Open(ctx, engine.NoStreams())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	a, err := agent.Find(ctx, e.API(), project)
+	if a == nil || err != nil {
+		return err
+	}
+	return a.AwaitEnd(ctx)
+}

@@ -1,0 +1,140 @@
+package agent
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+// ErrExists says that the project has an agent already.
+var ErrExists = errors.New("the project has an agent already")
+
+// Agent is the container of a project's supervisor.
+type Agent struct {
+	api     client.APIClient
+	id      string
+	project string
+}
+
+// Find returns the project's agent, nil if none runs.
+func Find(ctx context.Context, api client.APIClient, project string) (*Agent, error) {
+	list, err := api.ContainerList(ctx, client.ContainerListOptions{Filters: client.Filters{}.Add("label", label+"="+project)})
+	if err != nil {
+		return nil, fmt.Errorf("look for the agent of project %q: %w", project, err)
+	}
+	if len(list.Items) == 0 {
+		return nil, nil //nolint:nilnil // that there is none is no error
+	}
+	return &Agent{api, list.Items[0].ID, project}, nil
+}
+
+// Start makes the image from the executable if it is missing, starts the project's
+// agent, and returns when its control API can be reached. The error is ErrExists
+// where another comes first.
+func Start(ctx context.Context, api client.APIClient, executable string, o Options) (*Agent, error) {
+	image, err := Image(executable)
+	if err != nil {
+		return nil, err
+	}
+	if err := ensureImage(ctx, api, executable, image); err != nil {
+		return nil, err
+	}
+	created, err := api.ContainerCreate(ctx, describe(o, image))
+	if errdefs.IsConflict(err) {
+		return nil, ErrExists
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create the agent: %w", err)
+	}
+	a := &Agent{api, created.ID, o.Project}
+	if err := a.start(ctx); err != nil {
+		return nil, errors.Join(err, a.remove(context.WithoutCancel(ctx)))
+	}
+	return a, nil
+}
+
+// start starts the container and waits for what its supervisor says first.
+func (a *Agent) start(ctx context.Context) error {
+	attached, err := a.api.ContainerAttach(ctx, a.id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
+	if err != nil {
+		return fmt.Errorf("listen to the agent: %w", err)
+	}
+	defer attached.Close()
+	if _, err := a.api.ContainerStart(ctx, a.id, client.ContainerStartOptions{}); err != nil {
+		return fmt.Errorf("start the agent: %w", err)
+	}
+	stop := context.AfterFunc(ctx, attached.Close)
+	defer stop()
+	said, failure := firstLine(attached.Reader)
+	switch why, hasFailed := strings.CutPrefix(said, SaysFailed); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case said == SaysListening:
+		return nil
+	case strings.HasPrefix(said, SaysRunning):
+		return errors.New(strings.TrimPrefix(said, SaysRunning))
+	case hasFailed:
+		return errors.New(why)
+	}
+	return fmt.Errorf("start the agent of project %q: it has ended: %s", a.project, strings.TrimSpace(said+" "+failure))
+}
+
+// What a supervisor says first, as one line.
+const (
+	SaysListening = "listening"
+	SaysRunning   = "running " // another one has the project, and its message
+	SaysFailed    = "failed "  // and why
+)
+
+// firstLine returns the first line of the standard output in a stream of the
+// engine's, and else what is in the standard error.
+func firstLine(from io.Reader) (line, failure string) {
+	source, sink := io.Pipe()
+	defer func() { _ = source.Close() }() // ends the copy
+	var errOut bytes.Buffer
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		_, err := stdcopy.StdCopy(sink, &errOut, from)
+		sink.CloseWithError(err)
+	}()
+	line, err := bufio.NewReader(source).ReadString('\n')
+	if err != nil {
+		<-copied
+		failure = errOut.String()
+	}
+	return strings.TrimSpace(line), failure
+}
+
+// remove removes the container, whatever its state.
+func (a *Agent) remove(ctx context.Context) error {
+	_, err := a.api.ContainerRemove(ctx, a.id, client.ContainerRemoveOptions{Force: true})
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // the engine does it itself
+		return nil
+	}
+	return err
+}
+
+// AwaitEnd waits until the container is removed, as the engine does when its
+// supervisor has ended.
+func (a *Agent) AwaitEnd(ctx context.Context) error {
+	wait := a.api.ContainerWait(ctx, a.id, client.ContainerWaitOptions{Condition: container.WaitConditionRemoved})
+	select {
+	case <-wait.Result:
+		return nil
+	case err := <-wait.Error:
+		if errdefs.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("wait for the end of the agent of project %q: %w", a.project, err)
+	}
+}

@@ -1,0 +1,117 @@
+package agent
+
+import (
+	"path"
+	"slices"
+	"strconv"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+// Base is the directory of the engine's machine in which agents have the state of
+// their projects, as a supervisor of root there. It has the same path in the
+// container: the engine is given paths of it.
+const Base = "/run/upall"
+
+const (
+	// label of an agent's container has the project's name; of its image, "".
+	label = "dev.upall.agent"
+	// aboutLabel says to people what this is.
+	aboutLabel = "dev.upall.about"
+	// ownerLabel is the ID of the user whose project it is.
+	ownerLabel = "dev.upall.owner"
+
+	about = "upall's supervisor of a project: it holds connects until their targets listen (upall ps, upall down)"
+)
+
+const (
+	// engineSocket is where the engine's socket is in the container.
+	engineSocket = "/var/run/docker.sock"
+	// shimDirectory is where containers find the shim, also when no agent runs.
+	shimDirectory = "/var/lib/upall"
+	groups        = "/sys/fs/cgroup"
+	// stopSeconds is how long the engine lets a stopped agent end its project.
+	stopSeconds = 300
+)
+
+// Capability is one that an agent has, and what for.
+type Capability struct{ Name, Reason string }
+
+// Capabilities are all that an agent has (capabilities(7)).
+func Capabilities() []Capability {
+	return []Capability{
+		{"SYS_PTRACE", "reads the address of a connect from the client's memory, and duplicates its socket (process_vm_readv(2), pidfd_getfd(2))"},
+		{"SYS_ADMIN", "enters the network namespaces of the project's containers, where SYNs are parked and sockets listed (setns(2))"},
+		{"NET_ADMIN", "makes the rules and the queue that park SYNs there, and marks sockets (nftables, SO_MARK)"},
+		{"DAC_OVERRIDE", "reads /proc of containers that run as other users, and keeps the records that belong to the project's owner"},
+		{"CHOWN", "gives the control socket and the records to the project's owner"},
+		{"KILL", "ends what a healthcheck that takes too long has started"},
+	}
+}
+
+// Options describe an agent.
+type Options struct {
+	Project string
+	// Owner is the ID of the user who may use the control API, besides root.
+	Owner int
+	// Host is the engine as the caller reaches it.
+	Host string
+	// EngineID is what the engine calls itself.
+	EngineID string
+	// Socket is the path of the engine's socket on the engine's machine.
+	Socket string
+	// AppArmor: the engine confines containers with it, by a profile that forbids to
+	// look into processes under other profiles.
+	AppArmor bool
+	Env      []string // of the supervisor
+}
+
+// Name is that of the project's agent.
+func Name(project string) string { return project + "-upall-agent" }
+
+// Socket is the path of the control API of a project's agent, on the engine's
+// machine: its owner may connect to it.
+func Socket(project string) string { return path.Join(Base, project, "control.sock") }
+
+// describe returns the container of an agent.
+func describe(o Options, image string) client.ContainerCreateOptions {
+	args := []string{"supervise", "--owner", strconv.Itoa(o.Owner), "--engine", o.Host, "--engine-id", o.EngineID, "--", o.Project}
+	var capabilities []string
+	for _, c := range Capabilities() {
+		capabilities = append(capabilities, c.Name)
+	}
+	security := []string{"no-new-privileges"}
+	if o.AppArmor {
+		security = append(security, "apparmor=unconfined")
+	}
+	return client.ContainerCreateOptions{
+		Name: Name(o.Project),
+		Config: &container.Config{
+			Image:       image,
+			Cmd:         args,
+			Env:         slices.Concat([]string{"DOCKER_HOST=unix://" + engineSocket}, o.Env),
+			Labels:      map[string]string{label: o.Project, aboutLabel: about, ownerLabel: strconv.Itoa(o.Owner)},
+			StopTimeout: new(stopSeconds),
+		},
+		HostConfig: &container.HostConfig{
+			AutoRemove:     true,
+			PidMode:        "host", // what is notified of a connect is named by its pid
+			CgroupnsMode:   "host", // what containers use is read from their control groups
+			UsernsMode:     "host",
+			NetworkMode:    "none",
+			ReadonlyRootfs: true,
+			CapDrop:        []string{"ALL"},
+			CapAdd:         capabilities,
+			SecurityOpt:    security,
+			LogConfig:      container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
+			// Binds, not Mounts: the engine makes directories that are missing.
+			Binds: []string{
+				o.Socket + ":" + engineSocket,
+				Base + ":" + Base,
+				shimDirectory + ":" + shimDirectory,
+				groups + ":" + groups + ":ro",
+			},
+		},
+	}
+}
