@@ -96,11 +96,6 @@ func (t *target) check(names []string) error {
 	return nil
 }
 
-// holder returns the pid of the upall that has the project up.
-func (t *target) holder() (pid int, running bool) {
-	return process.Holder(process.BaseDir(os.Getenv), t.name)
-}
-
 // command runs a command of Compose for the project. Compose reads the files
 // itself where it can: it refuses services without image and build, and standard
 // input can be read once.

@@ -100,6 +100,9 @@ func (u *upFlags) validate() error {
 }
 
 func up(cmd *cobra.Command, files *projectFlags, flags *upFlags, services []string) (err error) {
+	if err := checkAgentMode(files.agent); err != nil {
+		return err
+	}
 	project, sources, err := files.load(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), services, flags.noDeps)
 	if err != nil {
 		return err
