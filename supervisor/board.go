@@ -1,10 +1,7 @@
 package supervisor
 
 import (
-	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -38,6 +35,7 @@ type board struct {
 	before, closed map[status.EdgeKey]traffic.Counts
 	isNew          bool // something is not saved yet
 	savedAt        time.Time
+	restored       chan struct{} // until it is closed events wait; nil: they need not
 	recording
 	diagnoses
 }
@@ -48,7 +46,7 @@ func (b *board) consume(e event.Event) {
 		b.consumeLog(e)
 		return
 	}
-	b.mu.Lock()
+	b.lockRestored()
 	if e.Type == event.Diagnosed && b.tracker != nil {
 		b.diagnose(e)
 		b.mu.Unlock()
@@ -135,18 +133,6 @@ func (b *board) changePhase(e event.Event) {
 	}
 }
 
-// saveInterval bounds how often the board is saved: a big project has many events
-// at its start.
-const saveInterval = 50 * time.Millisecond
-
-// saveSoon is called with mu held.
-func (b *board) saveSoon() {
-	if b.isNew && b.tracker != nil && time.Since(b.savedAt) >= saveInterval {
-		b.isNew, b.savedAt = false, time.Now()
-		b.save()
-	}
-}
-
 // tick has time pass for what is ready once it has been quiet for a while. It
 // returns the instances that are so now.
 func (b *board) tick(now time.Time) (ready []string) {
@@ -219,61 +205,7 @@ func (b *board) snapshot() control.Snapshot {
 	return s
 }
 
-// savedBoard is what a later life is to know.
-type savedBoard struct {
-	View  status.View   `json:"view"`
-	Phase control.Phase `json:"phase"`
-	Error string        `json:"error,omitempty"`
-	Code  int           `json:"code,omitempty"`
-	// Traffic is of connections that are over.
-	Traffic []savedFlow `json:"traffic,omitempty"`
-}
-
-// save is called with mu held. It must not disturb: without what it writes a later
-// life knows less of what has been.
-func (b *board) save() {
-	v := b.tracker.View()
-	v.Holds = nil // the interceptor has them
-	data, err := json.Marshal(savedBoard{v, b.fixed.Phase, b.fixed.Error, b.fixed.Code, b.savedTraffic()})
-	if err == nil {
-		_ = writeFile(b.path, data)
-	}
-}
-
-// restore takes over what an earlier life has saved, if it has, and the holds that
-// are among the events of the present. It returns what there is now.
-func (b *board) restore(present []event.Event) status.View {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var saved savedBoard
-	if data, err := os.ReadFile(b.path); err == nil && json.Unmarshal(data, &saved) == nil {
-		saved.View.Holds = nil
-		b.tracker.Restore(saved.View)
-		b.fixed.Phase, b.fixed.Error, b.fixed.Code = saved.Phase, saved.Error, saved.Code
-		b.restoreTraffic(saved.Traffic)
-	}
-	b.tracker.Recall(b.known)
-	for _, e := range present {
-		if e.Type == event.HoldBegan {
-			b.tracker.Add(e)
-		}
-	}
-	return b.tracker.View()
-}
-
 func (b *board) close() error { return errors.Join(b.output.Close(), b.closeRecord()) }
-
-// writeFile replaces a file at once, so that a reader never sees half of it.
-func writeFile(path string, data []byte) error {
-	next := path + ".next"
-	if err := os.WriteFile(next, data, 0o600); err != nil {
-		return errors.Join(err, os.Remove(next))
-	}
-	return os.Rename(next, path)
-}
-
-// boardFile is where the board is saved, below the private state directory.
-func boardFile(dir string) string { return filepath.Join(dir, "board.json") }
 
 // lostKeeper has a snapshot say that there is none.
 func (b *board) lostKeeper() {

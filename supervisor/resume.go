@@ -30,23 +30,10 @@ func (s *supervisor) resume() error {
 		return err
 	}
 	s.openRecord()
-	s.board.follow(s.plan, spec.Intercept)
-	if err := s.openInterceptor(s.keptOfInterceptor()); err != nil {
+	was, present, err := s.board.resume(s.plan, spec.Intercept, s.resumeInterceptor)
+	if err != nil {
 		return err
 	}
-	checked := map[string]bool{}
-	for _, i := range s.machine.instances {
-		checked[i.Name] = i.HasCheck
-	}
-	s.introduce(checked)
-	var present []event.Event
-	if s.interceptor != nil {
-		if err := s.interceptor.Resume(); err != nil {
-			return err
-		}
-		present = s.interceptor.Present()
-	}
-	was := s.board.restore(present)
 	if s.interceptor != nil {
 		rememberOutside(s.interceptor, was.Edges)
 	}
@@ -61,6 +48,25 @@ func (s *supervisor) resume() error {
 		}
 	}
 	return nil
+}
+
+// resumeInterceptor answers the calls that wait, and returns what is the case.
+func (s *supervisor) resumeInterceptor() (present []event.Event, err error) {
+	if err := s.openInterceptor(s.keptOfInterceptor()); err != nil {
+		return nil, err
+	}
+	checked := map[string]bool{}
+	for _, i := range s.machine.instances {
+		checked[i.Name] = i.HasCheck
+	}
+	s.introduce(checked)
+	if s.interceptor == nil {
+		return nil, nil
+	}
+	if err := s.interceptor.Resume(); err != nil {
+		return nil, err
+	}
+	return s.interceptor.Present(), nil
 }
 
 // resumeProject tells again how the project as a whole fares, for who waits for
