@@ -89,8 +89,12 @@ func (i *instance) add(e event.Event) {
 	case event.HoldBegan:
 		i.holds[e.Hold] = Hold{ID: e.Hold, Target: e.Target, Port: e.Port, Since: e.Time, Cause: e.Cause, Way: e.Way}
 	case event.HoldEnded:
+		// A connect that is refused at once has not waited: who tries again and again is
+		// calm. Of a wait before a crash the hold may not be known, but the state is.
+		if _, waited := i.holds[e.Hold]; waited || i.State == event.StateWaiting {
+			i.calmSince = e.Time
+		}
 		delete(i.holds, e.Hold)
-		i.calmSince = e.Time
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestWaiting(t *testing.T) {
@@ -70,6 +72,21 @@ func TestWaiting(t *testing.T) {
 				t.Errorf("got %q, started %v; want %q, %v", got, Started(instances), test.want, test.started)
 			}
 		})
+	}
+}
+
+// Who is refused at once waits for nobody, however often it tries.
+func TestRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	got := play(NewTracker(plan(), true), script(t, `
+		0 job-1 starting
+		0 job-1 starts
+		500 job-1 released 1
+		999 job-1 released 2
+		1000
+		1500 job-1 released 3`))
+	if diff := cmp.Diff([]string{"1000 job-1 ready", "1000 job-1 is ready after 1s"}, got); diff != "" {
+		t.Errorf("events that follow (-want +got):\n%s", diff)
 	}
 }
 

@@ -71,7 +71,7 @@ func fill(t *testing.T, e *event.Event, what string, rest []string) {
 		e.Type = map[string]event.Type{"waits": event.HoldBegan, "connects": event.Connected}[what]
 		scan(&e.Target, &e.Port)
 		e.Hold = uint64(e.Time.UnixMilli())
-	case "released": // of the hold that began at
+	case "released": // of the hold that began at; if none did, the connect was refused at once
 		var ms int64
 		scan(&ms)
 		e.Type, e.Hold = event.HoldEnded, uint64(start.UnixMilli()+ms)
