@@ -113,21 +113,28 @@ func (p *project) crashOften(n int, spread time.Duration) (all []crash) {
 	s := p.mustSnapshot()
 	for range n {
 		<-time.After(rand.N(spread))
-		life := s.Life
-		c := crash{killed: time.Now()}
-		if err := syscall.Kill(s.SupervisorPID, syscall.SIGKILL); err != nil {
-			p.t.Fatalf("kill the supervisor %d: %v", s.SupervisorPID, err)
-		}
-		s = p.until(func(s snapshot) error {
-			if s.Life != life+1 {
-				return fmt.Errorf("life %d, want %d", s.Life, life+1)
-			}
-			return nil
-		})
-		c.answered = time.Now()
+		var c crash
+		c, s = p.crash(s)
 		all = append(all, c)
 	}
 	return all
+}
+
+// crash kills the supervisor, which has said was, and waits for its next life.
+func (p *project) crash(was snapshot) (c crash, next snapshot) {
+	p.t.Helper()
+	c.killed = time.Now()
+	if err := syscall.Kill(was.SupervisorPID, syscall.SIGKILL); err != nil {
+		p.t.Fatalf("kill the supervisor %d: %v", was.SupervisorPID, err)
+	}
+	next = p.until(func(s snapshot) error {
+		if s.Life != was.Life+1 {
+			return fmt.Errorf("life %d, want %d", s.Life, was.Life+1)
+		}
+		return nil
+	})
+	c.answered = time.Now()
+	return c, next
 }
 
 // allReady waits until the services are ready, and fails the test if one of them

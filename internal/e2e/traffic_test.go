@@ -43,12 +43,12 @@ type sample struct {
 	}
 }
 
-// exchanged waits until the client says what it has sent and received.
-func (r *run) exchanged(client string) (sent, received uint64) {
+// exchanged waits until the client says for the nth time what it has sent and received.
+func (r *run) exchanged(client string, n int) (sent, received uint64) {
 	r.t.Helper()
-	said := r.wait("what "+client+" has exchanged", func(e event.Event) bool {
+	said := r.waitN(n, "what "+client+" has exchanged", func(e event.Event) bool {
 		return e.Type == event.Log && e.Service == client && strings.HasPrefix(e.Message, "done ")
-	})
+	})[n-1]
 	if _, err := fmt.Sscanf(said.Message, "done %d %d", &sent, &received); err != nil {
 		r.t.Fatalf("%s says %q: %v", client, said.Message, err)
 	}
@@ -74,18 +74,22 @@ func (p *project) stats(client, target string) (e edgeStats, all sample) {
 	return e, all
 }
 
-// countsTrue has a client exchange bytes, and compares what upall says of it.
-func countsTrue(t *testing.T, p *project, r *run, connects uint64, open int) {
-	t.Helper()
-	sent, received := r.exchanged("client")
-	var e edgeStats
-	var all sample
-	testenv.Eventually(t, patience, func() error { // connects are told half a second late, and sockets close in their time
+// counted waits until upall has counted so many connects of the client, and has so many
+// of them open: connects are told half a second late, and sockets close in their time.
+func (p *project) counted(connects uint64, open int) (e edgeStats, all sample) {
+	p.t.Helper()
+	testenv.Eventually(p.t, patience, func() error {
 		if e, all = p.stats("client", "server"); e.Connects != connects || e.Open != open {
 			return fmt.Errorf("%d connects, %d open; want %d and %d", e.Connects, e.Open, connects, open)
 		}
 		return nil
 	})
+	return e, all
+}
+
+// isTrue compares the bytes with what the client says.
+func (e edgeStats) isTrue(t *testing.T, sent, received uint64) {
+	t.Helper()
 	for what, counts := range map[string][2]uint64{"sent": {e.Sent, sent}, "received": {e.Received, received}} {
 		got, want := float64(counts[0]), float64(counts[1])
 		if off := got - want; max(off, -off) > tolerance*want {
@@ -94,6 +98,14 @@ func countsTrue(t *testing.T, p *project, r *run, connects uint64, open int) {
 	}
 	t.Logf("%d connects: sent %d of %d (%+d), received %d of %d (%+d)", e.Connects,
 		e.Sent, sent, int64(e.Sent-sent), e.Received, received, int64(e.Received-received))
+}
+
+// countsTrue has a client exchange bytes, and compares what upall says of it.
+func countsTrue(t *testing.T, p *project, r *run, connects uint64, open int) {
+	t.Helper()
+	sent, received := r.exchanged("client", 1)
+	e, all := p.counted(connects, open)
+	e.isTrue(t, sent, received)
 	if open > 0 && e.RTT <= 0 {
 		t.Errorf("round trip time %d ns with %d open", e.RTT, e.Open)
 	}
