@@ -70,8 +70,8 @@ func (s *supervisor) resumeInterceptor() (present []event.Event, err error) {
 }
 
 // resumeProject tells again how the project as a whole fares, for who waits for
-// that, and goes on with its end.
-func (s *supervisor) resumeProject() {
+// that, and goes on with its end. Then it takes the inputs that have come meanwhile.
+func (s *supervisor) resumeProject(late []any) {
 	switch {
 	case s.machine.stopping:
 	case s.ending: // killed before it could stop anything
@@ -83,6 +83,9 @@ func (s *supervisor) resumeProject() {
 		}
 	case s.isUp:
 		s.tellProject(event.StateUp, 0, "")
+	}
+	for _, in := range late {
+		s.input(in)
 	}
 }
 
@@ -98,14 +101,15 @@ func (s *supervisor) keptOfInterceptor() (all []intercept.Kept) {
 	return all
 }
 
-// resumeRuntimes goes on with what runs. It takes its time where an engine does.
-func (s *supervisor) resumeRuntimes() error {
+// resumeRuntimes goes on with what runs. It takes its time where an engine does, and
+// returns the inputs that have come meanwhile.
+func (s *supervisor) resumeRuntimes() (late []any, err error) {
 	if err := s.openProcesses(); err != nil {
-		return err
+		return nil, err
 	}
 	s.findChecks()
 	found := resume{runs: s.processes().adopt(s.Kept), absent: map[string]bool{}}
-	s.resumeContainers(&found)
+	late = s.resumeContainers(&found)
 	if s.isUnsaved { // what only the engine tells of containers was not known so far
 		s.machine.check(s.checked())
 		s.introduce(s.checked())
@@ -119,12 +123,37 @@ func (s *supervisor) resumeRuntimes() error {
 		s.warn("", fmt.Sprintf("after the crash of upall: %v", err))
 	}
 	s.step(found)
-	return nil
+	return late, nil
 }
 
-// resumeContainers finds what has become of the containers meanwhile. The project
-// goes on without a word until the engine answers: it may be started again itself.
-func (s *supervisor) resumeContainers(found *resume) {
+// resumeContainers finds what has become of the containers meanwhile. It returns the
+// inputs that have come before the engine has answered: they are about what is not
+// known yet. Time passes for the others, and nobody has to wait who tells of them.
+func (s *supervisor) resumeContainers(found *resume) (late []any) {
+	answered := make(chan struct{})
+	s.work.Go(func() {
+		defer close(answered)
+		s.awaitContainers(found)
+	})
+	beat := time.NewTicker(beatInterval)
+	defer beat.Stop()
+	for {
+		select {
+		case in := <-s.inputs:
+			late = append(late, in)
+		case <-beat.C:
+			for _, instance := range s.board.tick(time.Now()) {
+				late = append(late, readied{instance})
+			}
+		case <-answered:
+			return late
+		}
+	}
+}
+
+// awaitContainers asks until the engine answers: it may be started again itself. The
+// project goes on without a word until then.
+func (s *supervisor) awaitContainers(found *resume) {
 	again := time.NewTicker(engineInterval)
 	defer again.Stop()
 	for said := false; ; said = true {

@@ -150,10 +150,11 @@ func Serve(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	if s.spec != nil {
-		if err := s.resumeRuntimes(); err != nil {
+		late, err := s.resumeRuntimes()
+		if err != nil {
 			return err
 		}
-		s.resumeProject()
+		s.resumeProject(late)
 	}
 	if c.Listening != nil {
 		c.Listening()
