@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"upall/compose"
+	"upall/intercept/shim"
 	"upall/internal/event"
 	"upall/supervisor/process"
 )
@@ -20,12 +21,20 @@ type processes struct {
 	waits    sync.WaitGroup
 }
 
+// processUser is whom an agent runs processes as, nil where it is no agent.
+func (s *supervisor) processUser() *shim.User {
+	if s.Agent == nil || s.spec.As == nil {
+		return nil
+	}
+	return &shim.User{UID: s.spec.As.UID, GID: s.spec.As.GID, Groups: s.spec.As.Groups}
+}
+
 // openProcesses finds what would keep a process from starting, before any is. It
 // is done anew for each plan.
 func (s *supervisor) openProcesses() error {
 	runtime, err := process.Open(process.Config{
 		Plan: s.plan, State: s.state, Env: s.spec.Env, Disabled: s.disabled(), Logger: s.Logger,
-		Intercept: s.spec.Intercept, Keep: s.Keep,
+		Intercept: s.spec.Intercept, Keep: s.Keep, As: s.processUser(),
 	})
 	if err != nil {
 		return err

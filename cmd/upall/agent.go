@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"upall/compose"
+	"upall/internal/linux"
 	"upall/supervisor/control"
 	"upall/supervisor/engine"
 	"upall/supervisor/engine/agent"
@@ -56,32 +57,32 @@ func (u *upRun) openLink(ctx context.Context) (*link, error) {
 	if !is || !intercepts() {
 		return openSupervisor(ctx, u.project.Name, true)
 	}
-	if err := u.checkMixed(); err != nil {
+	process, err := u.hostProcess()
+	if err != nil {
 		return nil, err
 	}
-	return openAgent(ctx, u.containers, u.project.Name)
+	return openAgent(ctx, u.containers, u.project.Name, process)
 }
 
-// checkMixed refuses what an agent cannot do: processes run here, and their
-// supervisor is another one.
-func (u *upRun) checkMixed() error {
-	var container, process string
-	for _, s := range u.plan.Services {
-		if s.Runtime == compose.Engine {
-			container = cmp.Or(container, s.Name)
-		} else {
-			process = cmp.Or(process, s.Name)
-		}
+// hostProcess is this process, for an agent that is to run processes beside it; nil
+// where all services are containers. An agent elsewhere cannot.
+func (u *upRun) hostProcess() (*agent.Process, error) {
+	n := slices.IndexFunc(u.plan.Services, isProcess)
+	if n < 0 {
+		return nil, nil //nolint:nilnil // none is needed
 	}
-	if process == "" {
-		return nil
+	if err := u.containers.NotHere(); err != nil {
+		return nil, fmt.Errorf("service %q runs as a process here, and the project's containers do not, so that they cannot reach each other (%w): set x-upall.runtime so that all run in one way", u.plan.Services[n].Name, err)
 	}
-	return fmt.Errorf("service %q runs as a process and %q in a container, which upall can join as root on the engine's machine alone: run upall as root, or set x-upall.runtime so that all run in one way", process, container)
+	namespace, err := linux.PIDNamespace()
+	return &agent.Process{PID: os.Getpid(), Namespace: namespace}, err
 }
+
+func isProcess(s compose.Service) bool { return s.Runtime == compose.Process }
 
 // openAgent connects to the project's supervisor in a container, which it starts if
-// there is none.
-func openAgent(ctx context.Context, e *engine.Engine, project string) (*link, error) {
+// there is none. With beside, that runs processes too.
+func openAgent(ctx context.Context, e *engine.Engine, project string, beside *agent.Process) (*link, error) {
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	limit := time.After(agentPatience)
@@ -90,7 +91,7 @@ func openAgent(ctx context.Context, e *engine.Engine, project string) (*link, er
 		if client != nil || err != nil {
 			return &link{Client: client, project: project}, err
 		}
-		client, err = startAgent(ctx, e, project)
+		client, err = startAgent(ctx, e, project, beside)
 		if client != nil || err != nil && !errors.Is(err, agent.ErrExists) {
 			return &link{client, project, true}, err
 		}
@@ -104,11 +105,39 @@ func openAgent(ctx context.Context, e *engine.Engine, project string) (*link, er
 	}
 }
 
+// checkAgent finds what a running agent cannot do for this `up`.
+func (u *upRun) checkAgent(a *control.Agent) error {
+	switch {
+	case a == nil:
+		return nil
+	case u.containers != nil && a.Engine != u.containers.Host():
+		return fmt.Errorf("project %q is up on the engine at %s, and this is the one at %s: `upall down` there first, or give this project another name", u.project.Name, a.Engine, u.containers.Host())
+	case !a.OnHost && slices.ContainsFunc(u.plan.Services, isProcess):
+		return fmt.Errorf("project %q is up in an agent that runs no processes, which it has now: `upall down` first", u.project.Name)
+	}
+	return nil
+}
+
+// ownUser is whom an agent runs processes as.
+func ownUser() (*control.User, error) {
+	groups, err := os.Getgroups()
+	if err != nil {
+		return nil, fmt.Errorf("find out this user's groups: %w", err)
+	}
+	u := &control.User{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Groups: []uint32{uint32(os.Getegid())}}
+	for _, g := range groups {
+		if g != os.Getegid() {
+			u.Groups = append(u.Groups, uint32(g))
+		}
+	}
+	return u, nil
+}
+
 // agentPatience is how long an agent that another command starts or ends may take.
 const agentPatience = 30 * time.Second
 
-func startAgent(ctx context.Context, e *engine.Engine, project string) (*control.Client, error) {
-	o := agent.Options{Project: project, Owner: os.Geteuid(), Host: e.Host(), Socket: engineSocket(e.Host()), EngineID: e.ID(), AppArmor: e.HasAppArmor()}
+func startAgent(ctx context.Context, e *engine.Engine, project string, beside *agent.Process) (*control.Client, error) {
+	o := agent.Options{Project: project, Owner: os.Geteuid(), Host: e.Host(), Socket: engineSocket(e.Host()), EngineID: e.ID(), AppArmor: e.HasAppArmor(), Enter: beside}
 	if level := os.Getenv("UPALL_LOG"); level != "" {
 		o.Env = append(o.Env, "UPALL_LOG="+level)
 	}

@@ -49,6 +49,7 @@ func newSupervise() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&in.Owner, "owner", 0, "`user` ID of who may command an agent, besides root")
 	cmd.Flags().StringVar(&in.Engine, "engine", "", "address of the engine whose container this is")
+	cmd.Flags().BoolVar(&in.OnHost, "on-host", false, "an agent that runs processes too")
 	cmd.Flags().StringVar(&engineID, "engine-id", "", "what that engine calls itself")
 	return cmd
 }

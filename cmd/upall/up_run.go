@@ -85,8 +85,8 @@ func (u *upRun) change(ctx context.Context) error {
 	if before.Version != version && !u.link.fresh {
 		return fmt.Errorf("project %q is up under upall %s, and this is %s: `upall down` first", u.project.Name, before.Version, version)
 	}
-	if a := before.Agent; a != nil && u.containers != nil && a.Engine != u.containers.Host() {
-		return fmt.Errorf("project %q is up on the engine at %s, and this is the one at %s: `upall down` there first, or give this project another name", u.project.Name, a.Engine, u.containers.Host())
+	if err := u.checkAgent(before.Agent); err != nil {
+		return err
 	}
 	if err := u.replan(ctx, before); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (u *upRun) change(ctx context.Context) error {
 	if err != nil || u.create.noStart {
 		return err
 	}
-	spec, err := u.spec(made)
+	spec, err := u.spec(made, before)
 	if err != nil {
 		return err
 	}
@@ -203,11 +203,16 @@ func madeAnew(was, is map[string]string) (services []string) {
 	return services
 }
 
-func (u *upRun) spec(made []string) (*control.Spec, error) {
-	spec := &control.Spec{
+func (u *upRun) spec(made []string, before control.Snapshot) (spec *control.Spec, err error) {
+	spec = &control.Spec{
 		Plan: u.plan, EnvFiles: u.files.envFiles, Env: os.Environ(), Disabled: os.Getenv("UPALL_DISABLE"), Intercept: intercepts(),
 		Services: u.project.ServiceNames(), HoldTimeout: u.holdTimeout, Grace: u.grace(), Anew: made,
 		Ending: control.Ending{OnExit: u.abortOnExit, OnFailure: u.abortOnFailure, From: u.exitCodeFrom},
+	}
+	if before.Agent != nil {
+		if spec.As, err = ownUser(); err != nil {
+			return nil, err
+		}
 	}
 	if u.create.forceRecreate { // the processes too
 		spec.Anew = u.project.ServiceNames()
@@ -219,7 +224,6 @@ func (u *upRun) spec(made []string) (*control.Spec, error) {
 	if u.containers == nil {
 		return spec, nil
 	}
-	var err error
 	spec.Project, err = engine.MarshalProject(u.whole)
 	return spec, err
 }

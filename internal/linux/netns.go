@@ -113,3 +113,12 @@ func DialIn(ctx context.Context, n *NetNS, addr netip.AddrPort) (net.Conn, error
 	}}
 	return dialer.DialContext(ctx, "tcp", addr.String())
 }
+
+// PIDNamespace returns the inode of the caller's pid namespace (pid_namespaces(7)).
+func PIDNamespace() (inode uint64, err error) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return 0, os.NewSyscallError("stat", err)
+	}
+	return st.Ino, nil
+}

@@ -75,6 +75,8 @@ type Agent struct {
 	Container string `json:"container"`
 	Engine    string `json:"engine"` // as who has started it reaches it
 	Owner     int    `json:"owner"`  // user ID
+	// OnHost: it is in the namespaces of the host, and runs processes there.
+	OnHost bool `json:"on_host,omitempty"`
 }
 
 // Published is a port of the host that leads to a port of a process.
@@ -96,6 +98,8 @@ type Spec struct {
 	Env       []string      `json:"env,omitempty"`      // KEY=value, of who sent it; services inherit it
 	Disabled  string        `json:"disabled,omitempty"` // UPALL_DISABLE
 	Intercept bool          `json:"intercept"`
+	// As is whom processes run as where the supervisor is an agent.
+	As *User `json:"as,omitempty"`
 	// HoldTimeout is of connects to published ports; 0 = the default.
 	HoldTimeout time.Duration  `json:"hold_timeout_ns,omitempty"`
 	Grace       *time.Duration `json:"grace_ns,omitempty"` // overrides each service's stop_grace_period
@@ -106,6 +110,13 @@ type Spec struct {
 	// Only, if not nil, are the services that the files have: others that run are
 	// stopped and removed. Nil leaves them alone.
 	Only []string `json:"only"` // no omitempty: nil and empty differ
+}
+
+// User is a user of the machine, by IDs.
+type User struct {
+	UID    uint32   `json:"uid"`
+	GID    uint32   `json:"gid"`
+	Groups []uint32 `json:"groups"` // all, GID too
 }
 
 // Ending says when a project ends before all of its instances have.

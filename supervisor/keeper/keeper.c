@@ -3,10 +3,12 @@
 // the shim (intercept/shim) it runs in a constructor, before the Go runtime of
 // this binary starts, so that it stays as small as it is. It is called as
 //
-//   upall-keeper first=FD -- ARG0 ARGUMENT...
+//   upall-keeper first=FD enter=PID:INODE -- ARG0 ARGUMENT...
 //
-// and executes this same binary with ARG0 ARGUMENT...; first=FD may be left out:
-// a descriptor that the first life of the supervisor finds at 4. At 3 each life
+// and executes this same binary with ARG0 ARGUMENT...; what is before -- may be left
+// out. first: a descriptor that the first life of the supervisor finds at 4. enter:
+// in a container, a process of the host in whose namespaces all of them are to be,
+// and the inode of its pid namespace. At 3 each life
 // finds its end of a socket pair (SOCK_SEQPACKET):
 //
 //   keeper                                      supervisor
@@ -280,6 +282,9 @@ __attribute__((constructor)) static void keeper(int argc, char **argv) {
 	char **a = argv + 1;
 	if (*a && !strncmp(*a, "first=", 6))
 		k.first = atoi(*a++ + 6);
+	const char *failed = *a && !strncmp(*a, "enter=", 6) ? keeper_enter(*a++ + 6) : NULL;
+	if (failed)
+		die(failed);
 	if (!*a || strcmp(*a, "--") || !a[1]) {
 		errno = EINVAL;
 		die("no command given to " NAME);

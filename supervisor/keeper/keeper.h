@@ -34,6 +34,12 @@ int keeper_send(int socket, const char *bytes, size_t length, const int *fds, in
 // keeper_close_all closes descriptors.
 void keeper_close_all(const int *fds, int count);
 
+// keeper_enter moves this process, which has one thread, into the namespaces of a
+// process of the host (setns(2)). where is "PID:INODE" with the inode of the pid
+// namespace that PID counts in, which has to be ours. It returns NULL, or what could
+// not be done, with errno.
+const char *keeper_enter(const char *where);
+
 // The entries are in the order in which their names were first put. An entry is
 // kept as the message that put it, so that giving it back is sending it again.
 

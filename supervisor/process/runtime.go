@@ -25,6 +25,9 @@ type Config struct {
 	Disabled linux.Disabled
 	Logger   *slog.Logger
 	Keep     Keep // of the programs; nil: they end with this process
+	// As is whom services run as, and no other; nil: as upall, and for root as
+	// whoever they name.
+	As *shim.User
 	// Intercept is off to start the services as they are, without a filter.
 	Intercept bool
 }
@@ -237,7 +240,7 @@ func StopSignal(s *compose.Service) (syscall.Signal, error) {
 // env is what upall was started with, overridden by what the file sets.
 func (r *Runtime) env(s *compose.Service, u *user) []string {
 	env := slices.Clone(r.Env)
-	if u != nil {
+	if u != nil && u.name != "" {
 		env = append(env, "HOME="+u.home, "USER="+u.name, "LOGNAME="+u.name)
 	}
 	return dedup(append(env, s.Env...))

@@ -13,7 +13,7 @@ import (
 
 // user is whom a service runs as, when that is not upall's own user.
 type user struct {
-	name, home string
+	name, home string // "" where upall's caller has them in its environment
 	shim       shim.User
 }
 
@@ -27,6 +27,9 @@ func (u *user) shimUser() *shim.User {
 // user resolves the user: key ("name", "uid", each with ":group") against this
 // host. It returns nil where nothing is to be changed.
 func (r *Runtime) user(s *compose.Service) (*user, error) {
+	if s.User == "" && r.As != nil {
+		return &user{shim: *r.As}, nil
+	}
 	if s.User == "" {
 		return nil, nil
 	}
@@ -45,10 +48,12 @@ func (r *Runtime) user(s *compose.Service) (*user, error) {
 		}
 		groups = []uint32{gid}
 	}
-	if int(uid) == os.Geteuid() && !r.isRoot {
+	switch {
+	case r.As != nil && uid == r.As.UID:
+		return &user{shim: *r.As}, nil
+	case int(uid) == os.Geteuid() && !r.isRoot:
 		return nil, nil
-	}
-	if !r.isRoot {
+	case !r.isRoot || r.As != nil:
 		return nil, fmt.Errorf("user %q: only root can run a process as somebody else", s.User)
 	}
 	return &user{found.Username, found.HomeDir, shim.User{UID: uid, GID: gid, Groups: groups}}, nil

@@ -1,8 +1,8 @@
 package agent
 
 import (
+	"fmt"
 	"path"
-	"slices"
 	"strconv"
 
 	"github.com/moby/moby/api/types/container"
@@ -50,6 +50,17 @@ func Capabilities() []Capability {
 	}
 }
 
+// HostCapabilities are those that an agent has besides which runs processes too: on
+// the host, as the project's owner.
+func HostCapabilities() []Capability {
+	return []Capability{
+		{"SYS_CHROOT", "enters the host's mount namespace (setns(2))"},
+		{"SETUID", "becomes the owner before a process of the project is executed"},
+		{"SETGID", "takes the owner's groups then"},
+		{"NET_BIND_SERVICE", "listens on published ports below 1024"},
+	}
+}
+
 // Options describe an agent.
 type Options struct {
 	Project string
@@ -64,7 +75,16 @@ type Options struct {
 	// AppArmor: the engine confines containers with it, by a profile that forbids to
 	// look into processes under other profiles.
 	AppArmor bool
-	Env      []string // of the supervisor
+	// Enter, if given, is a process of the owner: the agent is in its namespaces, to
+	// run processes there.
+	Enter *Process
+	Env   []string // of the supervisor
+}
+
+// Process is one in the pid namespace with an inode.
+type Process struct {
+	PID       int
+	Namespace uint64
 }
 
 // Name is that of the project's agent.
@@ -76,21 +96,15 @@ func Socket(project string) string { return path.Join(Base, project, "control.so
 
 // describe returns the container of an agent.
 func describe(o Options, image string) client.ContainerCreateOptions {
-	args := []string{"supervise", "--owner", strconv.Itoa(o.Owner), "--engine", o.Host, "--engine-id", o.EngineID, "--", o.Project}
-	var capabilities []string
-	for _, c := range Capabilities() {
-		capabilities = append(capabilities, c.Name)
-	}
-	security := []string{"no-new-privileges"}
-	if o.AppArmor {
-		security = append(security, "apparmor=unconfined")
-	}
-	return client.ContainerCreateOptions{
+	c := client.ContainerCreateOptions{
 		Name: Name(o.Project),
 		Config: &container.Config{
-			Image:       image,
-			Cmd:         args,
-			Env:         slices.Concat([]string{"DOCKER_HOST=unix://" + engineSocket}, o.Env),
+			Image:      image,
+			Entrypoint: []string{"/" + keeper, "--", program},
+			Cmd: []string{
+				"supervise", "--owner", strconv.Itoa(o.Owner), "--engine", o.Host, "--engine-id", o.EngineID, "--", o.Project,
+			},
+			Env:         append([]string{"DOCKER_HOST=unix://" + engineSocket}, o.Env...),
 			Labels:      map[string]string{label: o.Project, aboutLabel: about, ownerLabel: strconv.Itoa(o.Owner)},
 			StopTimeout: new(stopSeconds),
 		},
@@ -102,8 +116,8 @@ func describe(o Options, image string) client.ContainerCreateOptions {
 			NetworkMode:    "none",
 			ReadonlyRootfs: true,
 			CapDrop:        []string{"ALL"},
-			CapAdd:         capabilities,
-			SecurityOpt:    security,
+			CapAdd:         names(Capabilities()),
+			SecurityOpt:    []string{"no-new-privileges"},
 			LogConfig:      container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
 			// Binds, not Mounts: the engine makes directories that are missing.
 			Binds: []string{
@@ -114,4 +128,29 @@ func describe(o Options, image string) client.ContainerCreateOptions {
 			},
 		},
 	}
+	if o.AppArmor {
+		c.HostConfig.SecurityOpt = append(c.HostConfig.SecurityOpt, "apparmor=unconfined")
+	}
+	if o.Enter != nil {
+		onHost(&c, o)
+	}
+	return c
+}
+
+// onHost has the agent run processes of the host. They inherit from it what the
+// engine confines a container with, and are not to be confined.
+func onHost(c *client.ContainerCreateOptions, o Options) {
+	c.Config.Entrypoint = []string{"/" + keeper, fmt.Sprintf("enter=%d:%d", o.Enter.PID, o.Enter.Namespace), "--", program}
+	c.Config.Cmd = append([]string{"supervise", "--on-host"}, c.Config.Cmd[1:]...)
+	c.Config.Env[0] = "DOCKER_HOST=unix://" + o.Socket
+	c.HostConfig.CapAdd = append(c.HostConfig.CapAdd, names(HostCapabilities())...)
+	c.HostConfig.SecurityOpt = append(c.HostConfig.SecurityOpt, "seccomp=unconfined")
+	c.HostConfig.DeviceCgroupRules = []string{"a *:* rwm"}
+}
+
+func names(all []Capability) (names []string) {
+	for _, c := range all {
+		names = append(names, c.Name)
+	}
+	return names
 }

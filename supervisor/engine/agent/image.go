@@ -55,7 +55,6 @@ func ensureImage(ctx context.Context, api client.APIClient, executable, name str
 	result, err := api.ImageImport(ctx, client.ImageImportSource{Source: source, SourceName: "-"}, name, client.ImageImportOptions{
 		Message: about,
 		Changes: []string{
-			fmt.Sprintf(`ENTRYPOINT ["/%s", "--", "%s"]`, keeper, program),
 			fmt.Sprintf(`LABEL %s="" %s=%q`, label, aboutLabel, about),
 		},
 	})
