@@ -73,6 +73,8 @@ type supervisor struct {
 	inputs  chan any        // to the loop: inputs of the machine, and functions
 	over    chan struct{}   // closed when nobody takes inputs any more; of all
 
+	overOnce sync.Once
+
 	// What Apply has set. Nil before.
 	spec        *control.Spec
 	specFile    string          // where it is saved
@@ -161,6 +163,7 @@ func Serve(ctx context.Context, c Config) (err error) {
 	}
 	s.run()
 	s.count()
+	s.takeNoMore() // else the bus would wait for who gives an input
 	s.bus.Close()
 	return s.serving.close()
 }
@@ -268,6 +271,9 @@ func (s *supervisor) give(in any) {
 	}
 }
 
+// takeNoMore says that the loop is over.
+func (s *supervisor) takeNoMore() { s.overOnce.Do(func() { close(s.over) }) }
+
 // do has the loop run f and waits for it. It returns false if the loop is over.
 func (s *supervisor) do(f func()) bool {
 	done := make(chan struct{})
@@ -329,7 +335,7 @@ func (s *supervisor) carryOut(out []any) {
 
 // close ends what was opened.
 func (s *supervisor) close(cancel func()) error {
-	close(s.over)
+	s.takeNoMore()
 	var errs []error
 	for _, f := range s.forwarders {
 		errs = append(errs, f.Close())
