@@ -30,6 +30,11 @@ func AgentSocket(base, project string) string {
 	return filepath.Join(base, project, "control.sock")
 }
 
+// HandOverSocket is the path of a project's interceptor.
+func HandOverSocket(base, project string) string {
+	return filepath.Join(base, project, "private", "agent.sock")
+}
+
 // owner is who may use the control API besides root, and its path.
 func (s *supervisor) owner() (uid int, path string) {
 	if s.Agent != nil {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"upall/compose"
 	"upall/internal/linux"
@@ -57,11 +56,7 @@ func (u *upRun) openLink(ctx context.Context) (*link, error) {
 	if !is || !intercepts() {
 		return openSupervisor(ctx, u.project.Name, true)
 	}
-	process, err := u.hostProcess()
-	if err != nil {
-		return nil, err
-	}
-	return openAgent(ctx, u.containers, u.project.Name, process)
+	return u.openAgent(ctx)
 }
 
 // hostProcess is this process, for an agent that is to run processes beside it; nil
@@ -79,31 +74,6 @@ func (u *upRun) hostProcess() (*agent.Process, error) {
 }
 
 func isProcess(s compose.Service) bool { return s.Runtime == compose.Process }
-
-// openAgent connects to the project's supervisor in a container, which it starts if
-// there is none. With beside, that runs processes too.
-func openAgent(ctx context.Context, e *engine.Engine, project string, beside *agent.Process) (*link, error) {
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	limit := time.After(agentPatience)
-	for {
-		client, err := findSupervisor(ctx, project, true)
-		if client != nil || err != nil {
-			return &link{Client: client, project: project}, err
-		}
-		client, err = startAgent(ctx, e, project, beside)
-		if client != nil || err != nil && !errors.Is(err, agent.ErrExists) {
-			return &link{client, project, true}, err
-		}
-		select { // somebody else starts or ends it at this moment
-		case <-again.C:
-		case <-limit:
-			return nil, fmt.Errorf("%w, which does not answer: see `docker logs %s`; `docker rm -f %[2]s` ends it, and its services' connects fail then until `upall up`", agent.ErrExists, agent.Name(project))
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
 
 // checkAgent finds what a running agent cannot do for this `up`.
 func (u *upRun) checkAgent(a *control.Agent) error {
@@ -133,21 +103,6 @@ func ownUser() (*control.User, error) {
 	return u, nil
 }
 
-// agentPatience is how long an agent that another command starts or ends may take.
-const agentPatience = 30 * time.Second
-
-func startAgent(ctx context.Context, e *engine.Engine, project string, beside *agent.Process) (*control.Client, error) {
-	o := agent.Options{Project: project, Owner: os.Geteuid(), Host: e.Host(), Socket: engineSocket(e.Host()), EngineID: e.ID(), AppArmor: e.HasAppArmor(), Enter: beside}
-	if level := os.Getenv("UPALL_LOG"); level != "" {
-		o.Env = append(o.Env, "UPALL_LOG="+level)
-	}
-	a, err := agent.Start(ctx, e.API(), "/proc/self/exe", o)
-	if err != nil {
-		return nil, err
-	}
-	return dialAgent(ctx, e.NotHere() == nil, a, project)
-}
-
 // engineSocket is where the engine's socket is on the engine's machine.
 func engineSocket(host string) string {
 	if path, ok := strings.CutPrefix(host, "unix://"); ok {
@@ -175,11 +130,20 @@ func findAgent(ctx context.Context, project string) (*control.Client, error) {
 	if err != nil {
 		return nil, nil //nolint:nilnil,nilerr // who needs the engine says why it does not answer
 	}
+	client, err := findAgentOn(ctx, e, project)
+	if client == nil {
+		err = errors.Join(err, e.Close())
+	}
+	return client, err
+}
+
+// findAgentOn asks an engine, which the client uses until upall ends.
+func findAgentOn(ctx context.Context, e *engine.Engine, project string) (*control.Client, error) {
 	a, err := agent.Find(ctx, e.API(), project)
 	if a == nil || err != nil {
-		return nil, errors.Join(err, e.Close())
+		return nil, err
 	}
-	client, err := dialAgent(ctx, e.NotHere() == nil, a, project) // the client uses the engine until upall ends
+	client, err := dialAgent(ctx, e.NotHere() == nil, a, project)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("project %q is another user's (container %s)", project, agent.Name(project))

@@ -20,18 +20,26 @@ type link struct {
 	*control.Client
 	project string
 	fresh   bool // this command has started the supervisor
+	// starting is an agent that may not be there yet, with the Client nil until join.
+	starting *agentStart
 }
 
 // findSupervisor connects to the project's supervisor, nil if there is none. That of
 // containers may be in one itself.
 func findSupervisor(ctx context.Context, project string, hasContainers bool) (*control.Client, error) {
-	base := process.BaseDir(os.Getenv)
-	client, err := control.Dial(ctx, supervisor.ControlSocket(base, project))
+	client, err := findOwn(ctx, project)
+	if client != nil || err != nil || !hasContainers {
+		return client, err
+	}
+	return findAgent(ctx, project)
+}
+
+// findOwn connects to a supervisor of the user's own, nil if there is none.
+func findOwn(ctx context.Context, project string) (*control.Client, error) {
+	client, err := control.Dial(ctx, supervisor.ControlSocket(process.BaseDir(os.Getenv), project))
 	switch {
 	case err == nil:
 		return client, nil
-	case errors.Is(err, control.ErrGone) && hasContainers:
-		return findAgent(ctx, project)
 	case errors.Is(err, control.ErrGone):
 		return nil, nil //nolint:nilnil // that there is none is no error
 	}
@@ -40,6 +48,11 @@ func findSupervisor(ctx context.Context, project string, hasContainers bool) (*c
 
 // end ends the project, and the supervisor with it.
 func (l *link) end(ctx context.Context) error {
+	if lease, err := l.join(); err != nil || l.Client == nil {
+		return err
+	} else if lease != nil {
+		lease.Release()
+	}
 	return endProject(ctx, l.Client, l.project, control.Action{Verb: control.End})
 }
 
@@ -106,7 +119,7 @@ func openSupervisor(ctx context.Context, project string, hasContainers bool) (*l
 			if client == nil && err == nil {
 				err = fmt.Errorf("the supervisor of project %q has ended again", project)
 			}
-			return &link{client, project, true}, err
+			return &link{Client: client, project: project, fresh: true}, err
 		}
 		select { // somebody else starts or ends it at this moment
 		case <-again.C:

@@ -103,6 +103,7 @@ func up(cmd *cobra.Command, files *projectFlags, flags *upFlags, services []stri
 	if err := checkAgentMode(files.agent); err != nil {
 		return err
 	}
+	image := prepareImage(files.agent)
 	project, sources, err := files.load(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), services, flags.noDeps)
 	if err != nil {
 		return err
@@ -122,7 +123,7 @@ func up(cmd *cobra.Command, files *projectFlags, flags *upFlags, services []stri
 	if err := flags.check(plan); err != nil {
 		return err
 	}
-	u := &upRun{upFlags: flags, cmd: cmd, files: files, services: services, project: project, plan: plan, options: options}
+	u := &upRun{upFlags: flags, cmd: cmd, files: files, services: services, project: project, plan: plan, options: options, agentImage: image}
 	if usesEngine(plan) {
 		if u.containers, err = engine.Open(cmd.Context(), streams(cmd)); err != nil {
 			return err

@@ -43,6 +43,7 @@ type upRun struct {
 	options compose.PlanOptions
 
 	containers *engine.Engine // nil: no service needs one
+	agentImage func() (string, error)
 	link       *link
 	before     control.Snapshot // before the Spec was sent
 }
@@ -71,20 +72,11 @@ func (u *upRun) run() (err error) {
 
 // change makes the project what the files say. One command at a time may.
 func (u *upRun) change(ctx context.Context) error {
-	lease, err := u.link.Lease(ctx, func(_, holder int) {
-		fmt.Fprintf(u.cmd.ErrOrStderr(), "upall: another command changes project %q (pid %d): waiting for it\n", u.project.Name, holder)
-	})
+	lease, before, err := u.enter(ctx)
 	if err != nil {
 		return err
 	}
-	defer lease.Release()
-	before, err := u.link.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	if before.Version != version && !u.link.fresh {
-		return fmt.Errorf("project %q is up under upall %s, and this is %s: `upall down` first", u.project.Name, before.Version, version)
-	}
+	defer func() { lease.Release() }()
 	if err := u.checkAgent(before.Agent); err != nil {
 		return err
 	}
@@ -96,6 +88,11 @@ func (u *upRun) change(ctx context.Context) error {
 	if err != nil || u.create.noStart {
 		return err
 	}
+	if u.link.Client == nil {
+		if lease, err = u.link.join(); err != nil {
+			return err
+		}
+	}
 	spec, err := u.spec(made, before)
 	if err != nil {
 		return err
@@ -103,6 +100,32 @@ func (u *upRun) change(ctx context.Context) error {
 	u.before = before
 	_, err = u.link.Apply(ctx, spec)
 	return err
+}
+
+// enter takes the right to change the project, and returns what it is. An agent that
+// is being started gives that right to this command first.
+func (u *upRun) enter(ctx context.Context) (lease *control.Lease, before control.Snapshot, err error) {
+	if u.link.Client == nil {
+		return nil, u.link.starting.presumed, nil
+	}
+	if u.link.starting != nil {
+		lease, err = u.link.join()
+	} else {
+		lease, err = u.link.Lease(ctx, func(_, holder int) {
+			fmt.Fprintf(u.cmd.ErrOrStderr(), "upall: another command changes project %q (pid %d): waiting for it\n", u.project.Name, holder)
+		})
+	}
+	if err != nil {
+		return nil, before, err
+	}
+	before, err = u.link.Snapshot(ctx)
+	if err == nil && before.Version != version && !u.link.fresh {
+		err = fmt.Errorf("project %q is up under upall %s, and this is %s: `upall down` first", u.project.Name, before.Version, version)
+	}
+	if err != nil {
+		lease.Release()
+	}
+	return lease, before, err
 }
 
 // warnOrphans tells of processes that go on although the files do not have them any

@@ -86,8 +86,11 @@ func (l *Lease) hold(ctx context.Context, c *Client, body io.ReadCloser) {
 	}
 }
 
-// Release gives the lease to the next.
+// Release gives the lease to the next. Releasing a nil Lease does nothing.
 func (l *Lease) Release() {
+	if l == nil {
+		return
+	}
 	l.cancel()
 	<-l.over
 }

@@ -37,18 +37,17 @@ func Find(ctx context.Context, api client.APIClient, project string) (*Agent, er
 	return &Agent{api, list.Items[0].ID, project}, nil
 }
 
-// Start makes the image from the executable if it is missing, starts the project's
-// agent, and returns when its control API can be reached. The error is ErrExists
-// where another comes first.
-func Start(ctx context.Context, api client.APIClient, executable string, o Options) (*Agent, error) {
-	image, err := Image(executable)
-	if err != nil {
-		return nil, err
-	}
-	if err := ensureImage(ctx, api, executable, image); err != nil {
-		return nil, err
-	}
+// Start starts the project's agent from the image that the executable goes into, which
+// it makes if the engine does not have it, and returns when its control API can be
+// reached. The error is ErrExists where another comes first.
+func Start(ctx context.Context, api client.APIClient, executable, image string, o Options) (*Agent, error) {
 	created, err := api.ContainerCreate(ctx, describe(o, image))
+	if errdefs.IsNotFound(err) {
+		if err := makeImage(ctx, api, executable, image); err != nil {
+			return nil, err
+		}
+		created, err = api.ContainerCreate(ctx, describe(o, image))
+	}
 	if errdefs.IsConflict(err) {
 		return nil, ErrExists
 	}

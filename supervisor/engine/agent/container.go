@@ -107,6 +107,8 @@ func describe(o Options, image string) client.ContainerCreateOptions {
 			Env:         append([]string{"DOCKER_HOST=unix://" + engineSocket}, o.Env...),
 			Labels:      map[string]string{label: o.Project, aboutLabel: about, ownerLabel: strconv.Itoa(o.Owner)},
 			StopTimeout: new(stopSeconds),
+			// Besides NetworkMode, it saves the engine a hook at the start.
+			NetworkDisabled: true,
 		},
 		HostConfig: &container.HostConfig{
 			AutoRemove:     true,

@@ -38,12 +38,8 @@ func Image(executable string) (string, error) {
 	return repository + ":" + hex.EncodeToString(digest.Sum(nil))[:digits], nil
 }
 
-// ensureImage makes the image if the engine does not have it, and removes those of
-// other executables that nobody uses.
-func ensureImage(ctx context.Context, api client.APIClient, executable, name string) error {
-	if _, err := api.ImageInspect(ctx, name); !errdefs.IsNotFound(err) {
-		return err
-	}
+// makeImage makes the image, and removes those of other executables that nobody uses.
+func makeImage(ctx context.Context, api client.APIClient, executable, name string) error {
 	file, err := os.Open(executable)
 	if err != nil {
 		return fmt.Errorf("read upall's executable: %w", err)
