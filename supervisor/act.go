@@ -52,6 +52,9 @@ func (s *supervisor) act(a control.Action) (done chan struct{}, err error) {
 		s.end(a.Timeout)
 		return s.await(func() bool { return s.machine == nil || s.machine.isDone() }), nil
 	}
+	if a.Verb == control.Replace {
+		return nil, s.replace()
+	}
 	if err := s.conflict(a.Services); err != nil {
 		return nil, err
 	}

@@ -137,3 +137,23 @@ func (l *link) join() (*control.Lease, error) {
 	l.Client = s.client
 	return s.lease, s.err
 }
+
+// replaceAgent has the supervisor in a running agent be this executable from now on,
+// and returns what it says then. Its keeper stays, and so does all that it holds.
+func (u *upRun) replaceAgent(ctx context.Context, before control.Snapshot) (control.Snapshot, error) {
+	if u.containers == nil {
+		return before, nil
+	}
+	a, err := agent.Find(ctx, u.containers.API(), u.project.Name)
+	if a == nil || err != nil {
+		return before, err
+	}
+	fmt.Fprintf(u.cmd.ErrOrStderr(), "upall: the agent of project %q goes on as upall %s (it was %s)\n", u.project.Name, version, before.Version)
+	if err := a.Replace(ctx, executable, before.KeeperPID); err != nil {
+		return before, err
+	}
+	if err := u.link.Replace(ctx, before); err != nil {
+		return before, err
+	}
+	return u.link.Snapshot(ctx)
+}

@@ -44,6 +44,9 @@ func newSupervise() *cobra.Command {
 				return supervise(cmd.Context(), args[0], nil, "")
 			}
 			in.Container = agent.Name(args[0])
+			if err := becomeReplacement(args[0]); err != nil {
+				return err
+			}
 			return supervise(cmd.Context(), args[0], &in, engineID)
 		},
 	}
@@ -52,6 +55,20 @@ func newSupervise() *cobra.Command {
 	cmd.Flags().BoolVar(&in.OnHost, "on-host", false, "an agent that runs processes too")
 	cmd.Flags().StringVar(&engineID, "engine-id", "", "what that engine calls itself")
 	return cmd
+}
+
+// becomeReplacement executes what a newer upall has put in the place of this
+// executable, if it has. It comes before the keeper is spoken to.
+func becomeReplacement(project string) error {
+	path := agent.Replacement(project, os.Getppid())
+	there, err := os.Stat(path)
+	if err != nil {
+		return nil //nolint:nilerr // there is none
+	}
+	if self, err := os.Stat(executable); err != nil || os.SameFile(self, there) {
+		return err
+	}
+	return os.NewSyscallError("execve", syscall.Exec(path, os.Args, os.Environ()))
 }
 
 // supervise supervises a project, in an agent's container if in is given.
@@ -86,6 +103,9 @@ func supervise(ctx context.Context, project string, in *control.Agent, engineID 
 		config.Kept = append(config.Kept, supervisor.Kept(e))
 	}
 	err = supervisor.Serve(ctx, config)
+	if in != nil {
+		_ = os.Remove(agent.Replacement(project, os.Getppid())) // most have none
+	}
 	switch {
 	case errors.Is(err, process.ErrRunning):
 		starter.say(saysRunning + err.Error())

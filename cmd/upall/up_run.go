@@ -119,6 +119,9 @@ func (u *upRun) enter(ctx context.Context) (lease *control.Lease, before control
 		return nil, before, err
 	}
 	before, err = u.link.Snapshot(ctx)
+	if err == nil && before.Version != version && before.Agent != nil {
+		before, err = u.replaceAgent(ctx, before)
+	}
 	if err == nil && before.Version != version && !u.link.fresh {
 		err = fmt.Errorf("project %q is up under upall %s, and this is %s: `upall down` first", u.project.Name, before.Version, version)
 	}

@@ -101,6 +101,27 @@ func (c *Client) Act(ctx context.Context, action Action) (seq uint64, err error)
 	return a.Seq, err
 }
 
+// Replace has the next life of an agent's supervisor take over, and returns when it
+// has: before is from the present one.
+func (c *Client) Replace(ctx context.Context, before Snapshot) error {
+	var a accepted
+	err := c.callOnce(ctx, http.MethodPost, "/actions/"+string(Replace), actionBody{}, &a)
+	if err != nil && !wasCut(err) {
+		return err
+	}
+	for {
+		now, err := c.Snapshot(ctx)
+		if err != nil || now.Life > before.Life {
+			return err
+		}
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // call makes a request whose answer is one JSON value. What is asked may be asked
 // again, and is after a crash.
 func (c *Client) call(ctx context.Context, method, path string, body, answer any) error {

@@ -143,8 +143,8 @@ const maxTimeout = 1 << 30
 
 func parseAction(verb string, body io.Reader) (Action, error) {
 	a := Action{Verb: Verb(verb)}
-	if verbs := []Verb{Stop, Start, Restart, Kill, End}; !slices.Contains(verbs, a.Verb) {
-		return a, Errorf(http.StatusNotFound, "unknown action %q (known: stop, start, restart, kill, end)", verb)
+	if verbs := []Verb{Stop, Start, Restart, Kill, End, Replace}; !slices.Contains(verbs, a.Verb) {
+		return a, Errorf(http.StatusNotFound, "unknown action %q (known: stop, start, restart, kill, end, replace)", verb)
 	}
 	var b actionBody
 	if err := decode(body, &b); err != nil && !errors.Is(err, io.EOF) { // nothing is said: the defaults
@@ -164,8 +164,8 @@ func parseAction(verb string, body io.Reader) (Action, error) {
 	if a.Forget && a.Verb != End {
 		return a, Errorf(http.StatusBadRequest, "forget: only the end of the project does")
 	}
-	if a.Verb == End && len(a.Services) > 0 {
-		return a, Errorf(http.StatusBadRequest, "services: end is for the whole project; stop ends single services")
+	if (a.Verb == End || a.Verb == Replace) && len(a.Services) > 0 {
+		return a, Errorf(http.StatusBadRequest, "services: %s is for the whole project; stop ends single services", a.Verb)
 	}
 	return a, nil
 }

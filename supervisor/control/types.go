@@ -136,6 +136,7 @@ const (
 	Restart Verb = "restart" // stop, then start
 	Kill    Verb = "kill"    // at once
 	End     Verb = "end"     // stop everything, then the supervisor
+	Replace Verb = "replace" // have the next life of an agent's supervisor take over
 )
 
 // Action is something to be done with services of the project.

@@ -66,15 +66,8 @@ func makeImage(ctx context.Context, api client.APIClient, executable, name strin
 
 // pack writes the root file system of the image: the executable, and where mounts go.
 func pack(to io.Writer, executable *os.File) error {
-	st, err := executable.Stat()
-	if err != nil {
-		return err
-	}
 	w := tar.NewWriter(to)
-	if err := w.WriteHeader(&tar.Header{Name: program, Mode: 0o755, Size: st.Size()}); err != nil {
-		return err
-	}
-	if _, err := io.Copy(w, executable); err != nil {
+	if err := packFile(w, program, executable); err != nil {
 		return err
 	}
 	if err := w.WriteHeader(&tar.Header{Name: keeper, Typeflag: tar.TypeSymlink, Linkname: program}); err != nil {
@@ -86,6 +79,18 @@ func pack(to io.Writer, executable *os.File) error {
 		}
 	}
 	return w.Close()
+}
+
+func packFile(w *tar.Writer, name string, executable *os.File) error {
+	st, err := executable.Stat()
+	if err != nil {
+		return err
+	}
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: st.Size(), ModTime: st.ModTime()}); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, executable)
+	return err
 }
 
 // removeOthers removes the images of other executables. One that an agent runs
