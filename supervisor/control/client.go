@@ -139,10 +139,10 @@ func (c *Client) call(ctx context.Context, method, path string, body, answer any
 }
 
 // wasCut tells whether somebody has answered and was gone then. Whoever connects to
-// a supervisor that has crashed waits for its next life; where there is none to come
-// the connect fails.
+// a supervisor that has crashed waits for its next life; where there is none to come,
+// or none for this user, the connect fails.
 func wasCut(err error) bool {
-	return errors.Is(err, ErrGone) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist)
+	return errors.Is(err, ErrGone) && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission)
 }
 
 func (c *Client) callOnce(ctx context.Context, method, path string, body, answer any) error {

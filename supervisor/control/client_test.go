@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/http"
 	"path/filepath"
 	"reflect"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,6 +36,22 @@ func TestNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	if _, err := Dial(t.Context(), filepath.Join(t.TempDir(), "none")); !errors.Is(err, ErrGone) {
 		t.Errorf("dial: %v", err)
+	}
+}
+
+// Only a connection that somebody has had, or may have, is tried again.
+func TestWasCut(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]bool{
+		io.ErrUnexpectedEOF:  true,
+		syscall.ECONNRESET:   true,
+		syscall.ECONNREFUSED: false, // nobody listens
+		fs.ErrNotExist:       false, // it has ended
+		syscall.EACCES:       false, // it is another user's
+	} {
+		if got := wasCut(fmt.Errorf("%w: %w", ErrGone, err)); got != want {
+			t.Errorf("%v: %v, want %v", err, got, want)
+		}
 	}
 }
 
