@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"upall/compose"
@@ -53,6 +54,12 @@ func (s *supervisor) continueRecord(warn func(string)) (*record.Writer, error) {
 	}
 	s.board.known = s.edgesOnRecord()
 	return record.Continue(s.Base, s.Project, warn)
+}
+
+// isFar tells whether this runs where its owner need not be: nobody reads the records
+// there when it has ended.
+func (s *supervisor) isFar() bool {
+	return s.Agent != nil && !strings.HasPrefix(s.Agent.Engine, "unix://")
 }
 
 // maxReread bounds how large a record is read after a crash: services wait.

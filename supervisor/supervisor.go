@@ -356,7 +356,7 @@ func (s *supervisor) close(cancel func()) error {
 		errs = append(errs, s.engine.Close())
 	}
 	errs = append(errs, s.board.close(), s.state.Close())
-	if s.forgets {
+	if s.forgets || s.isFar() {
 		errs = append(errs, record.Remove(s.Base, s.Project))
 	}
 	return errors.Join(errs...)

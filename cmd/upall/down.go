@@ -2,14 +2,11 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"upall/supervisor/control"
-	"upall/supervisor/process"
-	"upall/supervisor/record"
 )
 
 // downFlags are the flags of `upall down`.
@@ -73,7 +70,7 @@ func down(cmd *cobra.Command, files *projectFlags, flags *downFlags, services []
 	if err := t.takeDown(cmd, flags, services); err != nil || len(services) > 0 {
 		return err
 	}
-	return record.Remove(process.BaseDir(os.Getenv), t.name)
+	return t.forget(cmd.Context())
 }
 
 // takeDown stops services, all for none, and removes their containers.

@@ -133,7 +133,7 @@ func (g *graphFlags) input(cmd *cobra.Command, t *target) (graph.Input, error) {
 // runInput is what is on record of a run that is over, the newest for 0. number is
 // its place among all on record.
 func (t *target) runInput(cmd *cobra.Command, run, number int) (graph.Input, error) {
-	r, err := record.Open(process.BaseDir(os.Getenv), t.name, number)
+	r, err := record.Open(recordBase(t.name), t.name, number)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && run > 0:
 		return graph.Input{}, fmt.Errorf("project %q has no run %d on record", t.name, run)

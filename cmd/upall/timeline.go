@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"upall/internal/linux"
-	"upall/supervisor/process"
 	"upall/supervisor/record"
 	"upall/supervisor/timeline"
 	"upall/tui"
@@ -83,7 +82,7 @@ func (f *timelineFlags) input(cmd *cobra.Command, t *target) (*record.Run, error
 	if v != nil {
 		number++ // the present run is on record too
 	}
-	run, err := record.Open(process.BaseDir(os.Getenv), t.name, number)
+	run, err := record.Open(recordBase(t.name), t.name, number)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && f.run > 0:
 		return nil, fmt.Errorf("project %q has no run %d on record", t.name, f.run)
