@@ -78,13 +78,8 @@ func (u *upRun) openAgent(ctx context.Context) (*link, error) {
 // beginAgent starts an agent and takes its lease, and unlocks when both is done.
 func (u *upRun) beginAgent(ctx context.Context, beside *agent.Process, unlock func()) *agentStart {
 	e, name := u.containers, u.project.Name
-	o := agent.Options{
-		Project: name, Owner: os.Geteuid(), Host: e.Host(), Socket: engineSocket(e.Host()), EngineID: e.ID(),
-		AppArmor: e.HasAppArmor(), Enter: beside,
-	}
-	if level := os.Getenv("UPALL_LOG"); level != "" {
-		o.Env = append(o.Env, "UPALL_LOG="+level)
-	}
+	o := agentOptions(e, name)
+	o.Enter = beside
 	s := &agentStart{done: make(chan struct{}), presumed: control.Snapshot{
 		API: control.Version, Version: version, Project: name, Phase: control.Idle, Life: 1,
 		Socket: supervisor.HandOverSocket(agent.Base, name), WaitKillable: linux.HasWaitKillable(),
@@ -102,6 +97,16 @@ func (u *upRun) beginAgent(ctx context.Context, beside *agent.Process, unlock fu
 		}
 	}()
 	return s
+}
+
+func agentOptions(e *engine.Engine, project string) agent.Options {
+	o := agent.Options{
+		Project: project, Owner: os.Geteuid(), Host: e.Host(), Socket: engineSocket(e.Host()), EngineID: e.ID(), AppArmor: e.HasAppArmor(),
+	}
+	if level := os.Getenv("UPALL_LOG"); level != "" {
+		o.Env = append(o.Env, "UPALL_LOG="+level)
+	}
+	return o
 }
 
 func startAgent(ctx context.Context, e *engine.Engine, image string, o agent.Options) (*control.Client, error) {

@@ -51,9 +51,13 @@ func (t *target) forget(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	l, err := openAgent(ctx, e, t.name, nil)
+	image, err := agent.Image(executable)
 	if err != nil {
 		return err
 	}
-	return endProject(ctx, l.Client, t.name, control.Action{Verb: control.End, Forget: true})
+	client, err := startAgent(ctx, e, image, agentOptions(e, t.name))
+	if err != nil {
+		return err
+	}
+	return endProject(ctx, client, t.name, control.Action{Verb: control.End, Forget: true})
 }

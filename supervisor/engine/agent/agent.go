@@ -41,13 +41,7 @@ func Find(ctx context.Context, api client.APIClient, project string) (*Agent, er
 // it makes if the engine does not have it, and returns when its control API can be
 // reached. The error is ErrExists where another comes first.
 func Start(ctx context.Context, api client.APIClient, executable, image string, o Options) (*Agent, error) {
-	created, err := api.ContainerCreate(ctx, describe(o, image))
-	if errdefs.IsNotFound(err) {
-		if err := makeImage(ctx, api, executable, image); err != nil {
-			return nil, err
-		}
-		created, err = api.ContainerCreate(ctx, describe(o, image))
-	}
+	created, err := create(ctx, api, executable, describe(o, image))
 	if errdefs.IsConflict(err) {
 		return nil, ErrExists
 	}
@@ -59,6 +53,23 @@ func Start(ctx context.Context, api client.APIClient, executable, image string, 
 		return nil, errors.Join(err, a.remove(context.WithoutCancel(ctx)))
 	}
 	return a, nil
+}
+
+// imageTries is how often the image is made, which an upall of another version may
+// remove before a container has it.
+const imageTries = 3
+
+// create creates a container, and its image if the engine does not have it.
+func create(ctx context.Context, api client.APIClient, executable string, c client.ContainerCreateOptions) (created client.ContainerCreateResult, err error) {
+	for range imageTries {
+		if created, err = api.ContainerCreate(ctx, c); !errdefs.IsNotFound(err) {
+			break
+		}
+		if err := makeImage(ctx, api, executable, c.Config.Image); err != nil {
+			return created, err
+		}
+	}
+	return created, err
 }
 
 // start starts the container and waits for what its supervisor says first.
