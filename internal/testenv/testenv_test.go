@@ -184,6 +184,24 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 }
 
+// A user in a group has that one besides its own, in the account too.
+func TestUserIn(t *testing.T) {
+	NeedRoot(t)
+	u := UserIn(t, "users")
+	for name, command := range map[string]*exec.Cmd{
+		"process": u.Command(t, "id", "-G"),
+		"account": u.Command(t, "id", "-G", u.Name),
+	} {
+		out, err := command.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := strings.TrimSpace(string(out)), fmt.Sprint(u.GID, " ", u.Groups[0]); got != want {
+			t.Errorf("the %s's groups are %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestOrdinaryUserIsRemoved(t *testing.T) {
 	NeedRoot(t)
 	var first, second User

@@ -20,6 +20,8 @@ type User struct {
 	UID  int
 	GID  int
 	Home string // a folder that the user may write to
+	// Groups are the user's supplementary ones.
+	Groups []int
 }
 
 // OrdinaryUser returns a user without privileges: the caller itself, or, when
@@ -38,6 +40,35 @@ func OrdinaryUser(t testing.TB) User {
 		t.Fatalf("make a test user: %v", err)
 	}
 	return u
+}
+
+// UserIn returns an ordinary user of this test alone who is in a group as well, which
+// takes root.
+func UserIn(t testing.TB, group string) User {
+	t.Helper()
+	NeedRoot(t)
+	NeedProgram(t, "usermod")
+	found, err := user.LookupGroup(group)
+	Need(t, err == nil, "the group "+group)
+	gid, err := strconv.Atoi(found.Gid)
+	if err != nil {
+		t.Fatalf("read the ID of the group %s: %v", group, err)
+	}
+	u := OrdinaryUser(t)
+	if err := setGroups(t, u.Name, group); err != nil {
+		t.Fatal(err)
+	}
+	u.Groups = []int{gid}
+	return u
+}
+
+// setGroups makes groups, separated by commas, the user's supplementary ones.
+func setGroups(t testing.TB, name, groups string) error {
+	out, err := exec.CommandContext(t.Context(), lookProgram("usermod"), "--groups", groups, name).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("usermod --groups %s %s: %w: %s", groups, name, err, strings.TrimSpace(string(out)))
+	}
+	return nil
 }
 
 // CurrentUser returns the user that runs the test, with a temporary folder for
@@ -83,10 +114,17 @@ func (u User) Command(t testing.TB, name string, args ...string) *exec.Cmd {
 	command.Dir = u.Home
 	command.Env = []string{"HOME=" + u.Home, "USER=" + u.Name, "LOGNAME=" + u.Name, "PATH=" + path, "LANG=C.UTF-8"}
 	if u.UID != os.Geteuid() {
-		// No supplementary groups: an ordinary user has none of root's.
-		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID)}}
+		// No supplementary groups but its own: an ordinary user has none of root's.
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID), Groups: u.groups()}}
 	}
 	return command
+}
+
+func (u User) groups() (ids []uint32) {
+	for _, id := range u.Groups {
+		ids = append(ids, uint32(id))
+	}
+	return ids
 }
 
 // resolve looks a bare name up in path; what it does not find it returns as
@@ -194,6 +232,8 @@ func ensureUser(t testing.TB, name string) (User, error) {
 			return User{}, fmt.Errorf("useradd %s: %w: %s", name, err, strings.TrimSpace(string(out)))
 		}
 		account, err = user.Lookup(name)
+	} else if err == nil {
+		err = setGroups(t, name, "") // a killed test may have left it in some
 	}
 	if err != nil {
 		return User{}, fmt.Errorf("look up %s: %w", name, err)
