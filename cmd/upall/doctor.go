@@ -24,13 +24,16 @@ type finding struct {
 	advice    string // what to do about it
 }
 
-func newDoctor() *cobra.Command {
+func newDoctor(project *projectFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine can do, and what to do where it cannot",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return report(cmd.OutOrStdout(), examine(cmd.Context(), streams(cmd)))
+			if err := checkAgentMode(project.agent); err != nil {
+				return err
+			}
+			return report(cmd.OutOrStdout(), examine(cmd.Context(), streams(cmd), project.agent))
 		},
 	}
 }
@@ -49,14 +52,14 @@ func report(out io.Writer, findings []finding) error {
 }
 
 // examine probes; it never goes by version or user.
-func examine(ctx context.Context, s engine.Streams) []finding {
+func examine(ctx context.Context, s engine.Streams, agentMode string) []finding {
 	findings := []finding{
 		{"notifications", "seccomp tells upall of connect and listen", linux.HasUserNotification(), "upall cannot hold anything without: it needs Linux 5.9 with CONFIG_SECCOMP_FILTER, and a container or sandbox around it that allows seccomp"},
-		{"parking", "a held connect looks like a slow network to the client", intercept.CannotPark(nil), "run upall as root for it; else early listeners hold for services with declared ports (expose, ports), and blocked calls for the rest"},
+		{"parking", "a held connect of a process looks like a slow network to it", intercept.CannotPark(nil), "run upall as root for it; else early listeners hold for services with declared ports (expose, ports), and blocked calls for the rest"},
 		{"names", "each process sees the services' names in its /etc/hosts", probeNames(), "allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone or kernel.apparmor_restrict_unprivileged_userns; or run upall as root"},
 		{"memory", "upall may read the addresses that services connect to", ptraceAllowed(), "set kernel.yama.ptrace_scope to 2 or less"},
-		docker(ctx, s),
 	}
+	findings = append(findings, docker(ctx, s, agentMode)...)
 	for _, f := range []struct {
 		what, use string
 		has       bool
@@ -92,24 +95,4 @@ func ptraceAllowed() error {
 		return errors.New("kernel.yama.ptrace_scope is " + s)
 	}
 	return nil
-}
-
-// docker looks for the engine that containers would run on.
-func docker(ctx context.Context, s engine.Streams) finding {
-	f := finding{what: "Docker", use: "services with image or build run in containers", advice: "services run as processes without it"}
-	e, err := engine.Open(ctx, s)
-	if err != nil {
-		f.err = err
-		return f
-	}
-	f.err = errors.Join(e.NotLocal(), e.Close())
-	f.use = "engine " + e.Version() + ", through a shim: setuid programs of containers lose their privilege (no_new_privs)"
-	if e.HasListenerPath() {
-		f.use = "engine " + e.Version() + ", hands connects over by itself"
-	}
-	if f.err != nil {
-		f.use = "engine " + e.Version() + ", but upall cannot hold the connects of its containers"
-		f.advice = "run upall as root, on the machine on which the engine runs"
-	}
-	return f
 }

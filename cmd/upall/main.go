@@ -99,7 +99,7 @@ until it does.`,
 	root.AddCommand(
 		newUp(&project), newDash(&project), newDown(&project), newStart(&project), newStop(&project), newRestart(&project),
 		newKill(&project), newPs(&project), newStats(&project), newLogs(&project), newEvents(&project), newWait(&project),
-		newConfig(&project), newGraph(&project), newTimeline(&project), newWhy(&project), newDoctor(), newVersion(), newSupervise(), newRelay(),
+		newConfig(&project), newGraph(&project), newTimeline(&project), newWhy(&project), newDoctor(&project), newVersion(), newSupervise(), newRelay(),
 	)
 	root.AddCommand(newPassed(&project)...)
 	root.AddCommand(newRefused()...)

@@ -104,8 +104,17 @@ func (e *Engine) Host() string { return e.api.DaemonHost() }
 func (e *Engine) ID() string { return e.info.Info.ID }
 
 // HasAppArmor tells whether the engine confines containers with AppArmor.
-func (e *Engine) HasAppArmor() bool {
-	return slices.ContainsFunc(e.info.Info.SecurityOptions, func(o string) bool { return strings.HasPrefix(o, "name=apparmor") })
+func (e *Engine) HasAppArmor() bool { return e.hasSecurity("apparmor") }
+
+// IsRootless tells whether the engine runs in a user namespace of an ordinary user.
+func (e *Engine) IsRootless() bool { return e.hasSecurity("rootless") }
+
+// hasSecurity looks for a security option, as "name=seccomp,profile=builtin".
+func (e *Engine) hasSecurity(name string) bool {
+	return slices.ContainsFunc(e.info.Info.SecurityOptions, func(o string) bool {
+		first, _, _ := strings.Cut(o, ",")
+		return first == "name="+name
+	})
 }
 
 // Version is the engine's version, as "26.1.5".

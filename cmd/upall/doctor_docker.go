@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"upall/supervisor/engine"
+)
+
+// shimDirectory is given to each agent. The engine makes it where it may.
+const shimDirectory = "/var/lib/upall"
+
+// engineFacts are what doctor knows of an engine.
+type engineFacts struct {
+	version         string
+	hasListenerPath bool
+	isRootless      bool
+	notHere         error // why its containers are not on this machine
+	notLocal        error // why upall itself cannot look after them
+	noAgent         error // why it cannot run an agent
+}
+
+// docker looks for the engine that containers would run on.
+func docker(ctx context.Context, s engine.Streams, agentMode string) []finding {
+	e, err := engine.Open(ctx, s)
+	if err != nil {
+		return []finding{{"Docker", "services with image or build run in containers", err, "services run as processes without it"}}
+	}
+	facts := engineFacts{
+		version: e.Version(), hasListenerPath: e.HasListenerPath(), isRootless: e.IsRootless(), notHere: e.NotHere(), notLocal: e.NotLocal(),
+	}
+	if facts.isRootless && facts.notHere == nil {
+		_, facts.noAgent = os.Stat(shimDirectory)
+	}
+	findings := judgeEngine(facts, agentMode)
+	if err := e.Close(); err != nil {
+		findings = append(findings, finding{"Docker's connection", "it can be closed", err, "see the engine's log"})
+	}
+	return findings
+}
+
+// judgeEngine says what upall can do with an engine, and who would supervise its
+// containers.
+func judgeEngine(e engineFacts, agentMode string) []finding {
+	isAgent, why := wantsAgent(agentMode, e.notLocal)
+	f := finding{what: "Docker", use: "engine " + e.version + ", through a shim: setuid programs of containers lose their privilege (no_new_privs)"}
+	if e.hasListenerPath {
+		f.use = "engine " + e.version + ", hands connects over by itself"
+	}
+	if !isAgent {
+		f.err = cannotSupervise(e)
+	}
+	if f.err != nil {
+		f.use = "engine " + e.version + ", but upall cannot hold the connects of its containers"
+		f.advice = "have a container of the engine supervise them (--agent always), or run upall as root on the engine's machine"
+		return []finding{f}
+	}
+	place := finding{what: "in place", use: "upall itself supervises containers, because " + why}
+	if isAgent {
+		place = finding{
+			"agent", "a container of the engine supervises containers, because " + why, missing(e.noAgent),
+			"make the directory as root, once: a rootless engine may not",
+		}
+	}
+	return []finding{f, place, {
+		"mixed", "processes and containers may be in one project", cannotMix(e, isAgent),
+		"give the processes a project of their own, or use an engine of root on this machine",
+	}}
+}
+
+// cannotSupervise says why upall itself cannot hold the connects of containers.
+func cannotSupervise(e engineFacts) error {
+	if e.notLocal == nil && e.isRootless {
+		return errors.New("a rootless engine cannot reach upall's sockets, which are root's")
+	}
+	return e.notLocal
+}
+
+// cannotMix says why processes of this machine cannot be in one project with
+// containers.
+func cannotMix(e engineFacts, isAgent bool) error {
+	if isAgent && e.notHere == nil && e.isRootless {
+		return errors.New("the agent of a rootless engine has only the rights of its user namespace, and cannot enter this machine's")
+	}
+	return e.notHere
+}
+
+// missing names the directory that a rootless engine needs.
+func missing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New(shimDirectory + " is not there")
+	}
+	return err
+}
