@@ -69,7 +69,7 @@ func TestErrors(t *testing.T) {
 		{"GET", "/v1/services/nobody", "", 404, "no such service: nobody"},
 		{"GET", "/v1/stats?interval_ms=99", "", 400, "parameter interval_ms: it is to be from 100 to 3600000"},
 		{"GET", "/v1/stats?interval_ms=1s", "", 400, "parameter interval_ms: it is to be from 100 to 3600000"},
-		{"POST", "/v1/actions/pause", "", 404, `unknown action "pause" (known: stop, start, restart, kill, end)`},
+		{"POST", "/v1/actions/pause", "", 404, `unknown action "pause" (known: stop, start, restart, kill, end, replace)`},
 		{"POST", "/v1/actions/stop", `{"service":["db"]}`, 400, `read the request: unknown field "service"`},
 		{"POST", "/v1/actions/stop", `{"services":"db"}`, 400, "read the request: cannot unmarshal string into Go struct field actionBody.services of type []string"},
 		{"POST", "/v1/actions/stop", `{} {}`, 400, "read the request: there is something after the JSON value"},

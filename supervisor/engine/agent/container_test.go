@@ -18,6 +18,7 @@ func TestDescribe(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Options{
 		"local":  {Project: "shop", Owner: 1000, Host: "unix:///run/user.sock", EngineID: "ID", Socket: "/run/user.sock"},
+		"beside": {Project: "shop", Owner: 1000, Host: "unix:///run/user.sock", EngineID: "ID", Socket: "/run/user.sock", Enter: &Process{PID: 77, Namespace: 4026531836}},
 		"remote": {Project: "shop", Owner: 0, Host: "ssh://me@far", EngineID: "ID", Socket: "/var/run/docker.sock", AppArmor: true, Env: []string{"UPALL_LOG=debug"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +40,7 @@ func TestCapabilitiesDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []string
-	for _, c := range Capabilities() {
+	for _, c := range slices.Concat(Capabilities(), HostCapabilities()) {
 		want = append(want, c.Name)
 		if c.Reason == "" {
 			t.Errorf("%s has no reason", c.Name)
