@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 
 	"upall/supervisor/engine"
 )
@@ -16,7 +17,6 @@ const shimDirectory = "/var/lib/upall"
 type engineFacts struct {
 	version         string
 	hasListenerPath bool
-	isRootless      bool
 	notHere         error // why its containers are not on this machine
 	notLocal        error // why upall itself cannot look after them
 	noAgent         error // why it cannot run an agent
@@ -29,9 +29,9 @@ func docker(ctx context.Context, s engine.Streams, agentMode string) []finding {
 		return []finding{{"Docker", "services with image or build run in containers", err, "services run as processes without it"}}
 	}
 	facts := engineFacts{
-		version: e.Version(), hasListenerPath: e.HasListenerPath(), isRootless: e.IsRootless(), notHere: e.NotHere(), notLocal: e.NotLocal(),
+		version: e.Version(), hasListenerPath: e.HasListenerPath(), notHere: e.NotHere(), notLocal: e.NotLocal(),
 	}
-	if facts.isRootless && facts.notHere == nil {
+	if e.IsRootless() && strings.HasPrefix(e.Host(), "unix://") {
 		_, facts.noAgent = os.Stat(shimDirectory)
 	}
 	findings := judgeEngine(facts, agentMode)
@@ -50,7 +50,7 @@ func judgeEngine(e engineFacts, agentMode string) []finding {
 		f.use = "engine " + e.version + ", hands connects over by itself"
 	}
 	if !isAgent {
-		f.err = cannotSupervise(e)
+		f.err = e.notLocal
 	}
 	if f.err != nil {
 		f.use = "engine " + e.version + ", but upall cannot hold the connects of its containers"
@@ -65,26 +65,9 @@ func judgeEngine(e engineFacts, agentMode string) []finding {
 		}
 	}
 	return []finding{f, place, {
-		"mixed", "processes and containers may be in one project", cannotMix(e, isAgent),
+		"mixed", "processes and containers may be in one project", e.notHere,
 		"give the processes a project of their own, or use an engine of root on this machine",
 	}}
-}
-
-// cannotSupervise says why upall itself cannot hold the connects of containers.
-func cannotSupervise(e engineFacts) error {
-	if e.notLocal == nil && e.isRootless {
-		return errors.New("a rootless engine cannot reach upall's sockets, which are root's")
-	}
-	return e.notLocal
-}
-
-// cannotMix says why processes of this machine cannot be in one project with
-// containers.
-func cannotMix(e engineFacts, isAgent bool) error {
-	if isAgent && e.notHere == nil && e.isRootless {
-		return errors.New("the agent of a rootless engine has only the rights of its user namespace, and cannot enter this machine's")
-	}
-	return e.notHere
 }
 
 // missing names the directory that a rootless engine needs.

@@ -14,6 +14,7 @@ import (
 func TestJudgeEngine(t *testing.T) {
 	t.Parallel()
 	notRoot := errors.New("looking into containers needs root")
+	rootless := errors.New("a rootless engine has namespaces of its own")
 	elsewhere := errors.New("the Docker Engine at tcp://build:2376 is not on this machine")
 	for _, test := range []struct {
 		name  string
@@ -53,26 +54,21 @@ no   mixed   processes and containers may be in one project
                because the Docker Engine at tcp://build:2376 is not on this machine
                give the processes a project of their own, or use an engine of root on this machine
 `},
-		{"rootless", engineFacts{version: "26.1.5", hasListenerPath: true, isRootless: true, notLocal: notRoot}, agentAuto, `
+		{"rootless", engineFacts{version: "26.1.5", hasListenerPath: true, notHere: rootless, notLocal: rootless}, agentAuto, `
 yes  Docker  engine 26.1.5, hands connects over by itself
-yes  agent   a container of the engine supervises containers, because looking into containers needs root
+yes  agent   a container of the engine supervises containers, because a rootless engine has namespaces of its own
 no   mixed   processes and containers may be in one project
-               because the agent of a rootless engine has only the rights of its user namespace, and cannot enter this machine's
+               because a rootless engine has namespaces of its own
                give the processes a project of their own, or use an engine of root on this machine
 `},
-		{"rootless, without the directory", engineFacts{version: "26.1.5", hasListenerPath: true, isRootless: true, notLocal: notRoot, noAgent: fs.ErrNotExist}, agentAuto, `
+		{"rootless, without the directory", engineFacts{version: "26.1.5", hasListenerPath: true, notHere: rootless, notLocal: rootless, noAgent: fs.ErrNotExist}, agentAuto, `
 yes  Docker  engine 26.1.5, hands connects over by itself
-no   agent   a container of the engine supervises containers, because looking into containers needs root
+no   agent   a container of the engine supervises containers, because a rootless engine has namespaces of its own
                because /var/lib/upall is not there
                make the directory as root, once: a rootless engine may not
 no   mixed   processes and containers may be in one project
-               because the agent of a rootless engine has only the rights of its user namespace, and cannot enter this machine's
+               because a rootless engine has namespaces of its own
                give the processes a project of their own, or use an engine of root on this machine
-`},
-		{"root with a rootless engine", engineFacts{version: "26.1.5", hasListenerPath: true, isRootless: true}, agentAuto, `
-no  Docker  engine 26.1.5, but upall cannot hold the connects of its containers
-              because a rootless engine cannot reach upall's sockets, which are root's
-              have a container of the engine supervise them (--agent always), or run upall as root on the engine's machine
 `},
 	} {
 		t.Run(test.name, func(t *testing.T) {

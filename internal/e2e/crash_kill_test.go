@@ -24,6 +24,7 @@ const kills = 20
 
 // snapshot is what a project's supervisor says of itself.
 type snapshot struct {
+	Version       string `json:"version"`
 	Phase         string `json:"phase"`
 	Error         string `json:"error"`
 	Life          int    `json:"life"`

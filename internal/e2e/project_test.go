@@ -18,7 +18,8 @@ type project struct {
 	name   string
 	folder string // holds compose.yaml; belongs to the user
 	env    []string
-	netNS  bool // run in a network namespace of its own, which needs root
+	upall  string // the executable, "" for the one of all tests
+	netNS  bool   // run in a network namespace of its own, which needs root
 }
 
 // projectNumber makes the names of this process's projects unique.

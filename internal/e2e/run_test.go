@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/exec"
@@ -64,7 +65,7 @@ func (p *project) upEnv(env []string, args ...string) *run {
 // command returns a command of upall for the project.
 func (p *project) command(args ...string) *exec.Cmd {
 	p.t.Helper()
-	line := append([]string{filepath.Join(tools, "upall"), "-p", p.name}, args...)
+	line := append([]string{cmp.Or(p.upall, filepath.Join(tools, "upall")), "-p", p.name}, args...)
 	if p.netNS {
 		line = append([]string{"unshare", "--net", "sh", "-c", `ip link set lo up && exec "$0" "$@"`}, line...)
 	}

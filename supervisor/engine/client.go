@@ -147,6 +147,8 @@ func (e *Engine) NotHere() error {
 		return fmt.Errorf("the Docker Engine at %s is not on this machine", host)
 	case strings.Contains(e.info.Info.OperatingSystem, "Docker Desktop"):
 		return errors.New("the containers of Docker Desktop run in a virtual machine")
+	case e.IsRootless():
+		return errors.New("a rootless engine has namespaces of its own")
 	}
 	return nil
 }
