@@ -12,6 +12,7 @@ import (
 
 	"upall/compose"
 	"upall/supervisor/control"
+	"upall/supervisor/engine"
 	"upall/supervisor/status"
 )
 
@@ -115,10 +116,23 @@ func (s *shared) withoutSupervisor(cmd *cobra.Command, t *target, args []string)
 	if !t.mayHaveContainers() {
 		return s.notUp(cmd, t)
 	}
+	warnUnattended(cmd, t.name)
 	if what := s.isOurs(s.flags.Args()); what != "" {
 		return fmt.Errorf("project %q is not up, and without it there is no %s %s", t.name, s.name, what)
 	}
 	return t.command(cmd, append([]string{s.name}, args...)...)
+}
+
+// warnUnattended tells of containers that run while nobody answers their connects.
+func warnUnattended(cmd *cobra.Command, project string) {
+	e, err := engine.Open(cmd.Context(), engine.NoStreams())
+	if err != nil {
+		return // who needs it says why
+	}
+	names, err := e.Unattended(cmd.Context(), project)
+	if err = errors.Join(err, e.Close()); err == nil && len(names) > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "upall: warning: the supervisor of project %q is gone (or another user's), and while it is, connects of %s fail: `upall up` starts them anew\n", project, strings.Join(names, ", "))
+	}
 }
 
 // nothingOfOurs is for commands that have no flag that Compose does not have.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"upall/internal/testenv"
@@ -69,7 +70,13 @@ func agentIsRemoved(p *agentPod) {
 	p.run("up", "-d").want(0)
 	p.clientWaits()
 	p.docker("rm", "-f", p.agent())
-	p.run("ps", "-a").want(0).says("server-1", "idle-1", "client-1") // as Compose has it
+	out := p.run("ps", "-a").want(0)
+	out.says("server-1", "idle-1", "client-1") // as Compose has it
+	for _, word := range []string{"upall: warning: the supervisor of project", "is gone", "idle-1", "`upall up`"} {
+		if !strings.Contains(out.stderr, word) {
+			p.t.Errorf("ps says %q, want %q in it", out.stderr, word)
+		}
+	}
 	p.run("why").want(1).says("is not up")
 	gate.open()
 	p.run("up", "-d").want(0)

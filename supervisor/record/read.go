@@ -79,10 +79,10 @@ func Open(base, project string, number int) (*Run, error) {
 
 // Give gives the records of a project to a user, who may read and remove them then.
 func Give(base, project string, uid int) error {
-	err := os.Chown(Dir(base, project), uid, -1)
+	err := os.Lchown(Dir(base, project), uid, -1)
 	list, listErr := List(base, project)
 	for _, i := range list {
-		err = errors.Join(err, os.Chown(i.Path, uid, -1))
+		err = errors.Join(err, os.Lchown(i.Path, uid, -1))
 	}
 	return errors.Join(err, listErr)
 }
