@@ -10,6 +10,9 @@ BENCH_TIMEOUT ?= 30m
 BENCH_TIME    ?= 1s
 FUZZ_TIME     ?= 10s
 
+# Whole projects, which need the machine for themselves: tested after the others.
+E2E := upall/internal/e2e
+
 LINT_VERSION := v2.11.4
 LINT         := build/tools/golangci-lint-$(LINT_VERSION)
 
@@ -42,7 +45,8 @@ demo: deps build ## build, and run examples/quickstart to its end
 
 test: ## vet and test; UPALL_TEST_REQUIRE=all turns skips into failures
 	go vet $(PKG)
-	go test -race -timeout $(TEST_TIMEOUT) $(PKG)
+	go list $(PKG) | grep -vx $(E2E) | xargs -r go test -race -timeout $(TEST_TIMEOUT)
+	go list $(PKG) | grep -x $(E2E) | xargs -r go test -race -timeout $(TEST_TIMEOUT)
 
 test-short: ## only the tests that are quick, without the race detector
 	go test -short -timeout $(TEST_TIMEOUT) $(PKG)

@@ -18,7 +18,7 @@ const lateServices = `
 // TestE2EAgentKilled: an agent's supervisor may die as any, and the whole agent too.
 func TestE2EAgentKilled(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		for name, test := range map[string]func(p *agentPod){
 			"supervisor": supervisorDies,
 			"agent":      agentIsRemoved,

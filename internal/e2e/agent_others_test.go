@@ -14,7 +14,7 @@ import (
 // engine's machine.
 func TestE2EAgentOthers(t *testing.T) {
 	t.Parallel()
-	forEngines(t, func(t *testing.T, e testenv.Engine) {
+	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		testenv.NeedProgram(t, "python3")
 		p := newAgentPod(t, e, lateServices)
 		gate := p.gate("gate")

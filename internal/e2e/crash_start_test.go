@@ -96,8 +96,8 @@ func TestE2ECrashLoad(t *testing.T) {
 		for _, name := range []string{"golang", "python"} {
 			delays := around(p.connects(name), began, crashes)
 			t.Logf("connects of %s around the crashes: %s", name, summary(delays))
-			if took := p99(delays); took > 2*longest {
-				t.Errorf("a connect of %s around a crash took %v (p99), want at most twice %v, the longest crash", name, took, longest)
+			if took := p99(delays); took > 4*longest {
+				t.Errorf("a connect of %s around a crash took %v (p99), want at most four times %v, the longest crash", name, took, longest)
 			}
 		}
 	})

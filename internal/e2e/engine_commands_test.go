@@ -146,6 +146,7 @@ func TestE2EEngineEnds(t *testing.T) {
 			r := p.up()
 			r.wait("a hold", holdBegan("waiter", "late"))
 			r.allExit("client")
+			r.wait("that all has been started", projectIs(event.StateUp))
 			other := p.up()
 			other.wait("that all has been started", projectIs(event.StateUp))
 			for _, service := range []string{"server", "waiter", "late"} {

@@ -10,10 +10,6 @@ import (
 // chainLength is how many services wait for each other in a chain.
 const chainLength = 5
 
-// chainLimit is how long a chain may take to come up: less than one interval of
-// its healthchecks, which Compose would wait for once a service.
-const chainLimit = 25 * time.Second
-
 // chainOf is a chain of services. Each connects to the one before, then listens,
 // and is healthy when it answers.
 func chainOf(declared bool) string {
@@ -27,13 +23,14 @@ func chainOf(declared bool) string {
 			}
 		}
 		fmt.Fprintf(&b, `
-  s%d: {BOXT, expose: ["7000"], command: %s, healthcheck: {test: [CMD, /tools/goclient, localhost, "7000"], interval: 30s}%s}`, n, command, needs)
+  s%d: {BOXT, expose: ["7000"], command: %s, healthcheck: {test: [CMD, /tools/goclient, localhost, "7000"], interval: 10m}%s}`, n, command, needs)
 	}
 	return b.String() + "\n"
 }
 
-// A chain of services that each wait for the health of another is up in seconds,
-// declared or not: nobody waits for an interval.
+// A chain of services that each wait for the health of another is up, declared or
+// not, before one interval of their healthchecks is over, for which Compose would wait
+// once a service.
 func TestE2EGatesChain(t *testing.T) {
 	t.Parallel()
 	for name, declared := range map[string]bool{"declared": true, "undeclared": false} {
@@ -51,12 +48,8 @@ func TestE2EGatesChain(t *testing.T) {
 
 func chainComesUp(t *testing.T, p *pod) {
 	began := time.Now()
-	p.run("up", "-d", "--wait").want(0).says("the project is up")
-	if took := time.Since(began); took > chainLimit {
-		t.Errorf("the chain took %v, want less than %v", took, chainLimit)
-	} else {
-		t.Logf("the chain took %v", took)
-	}
+	p.run("up", "-d", "--wait").want(0).says("the project is up") // in less than an interval, or run gives up
+	t.Logf("the chain took %v", time.Since(began))
 	for _, i := range p.view().Instances {
 		if !i.Ready || i.Health != "healthy" || i.Restarts != 0 {
 			t.Errorf("%s is %s, %s, with %d restarts; want ready and healthy at the first try", i.Instance, i.State, i.Health, i.Restarts)
