@@ -13,6 +13,7 @@ import (
 	"upall/internal/event"
 	"upall/internal/linux"
 	"upall/supervisor/control"
+	"upall/supervisor/engine/agent"
 	"upall/supervisor/process"
 )
 
@@ -24,21 +25,10 @@ func ControlSocket(base, project string) string {
 	return filepath.Join(base, project, "private", "control.sock")
 }
 
-// AgentSocket is the path of the control API of a project's supervisor in a container.
-// Its owner may pass through the directory.
-func AgentSocket(base, project string) string {
-	return filepath.Join(base, project, "control.sock")
-}
-
-// HandOverSocket is the path of a project's interceptor.
-func HandOverSocket(base, project string) string {
-	return filepath.Join(base, project, "private", "agent.sock")
-}
-
 // owner is who may use the control API besides root, and its path.
 func (s *supervisor) owner() (uid int, path string) {
 	if s.Agent != nil {
-		return s.Agent.Owner, AgentSocket(s.Base, s.Project)
+		return s.Agent.Owner, agent.Socket(s.Base, s.Project)
 	}
 	return os.Geteuid(), ControlSocket(s.Base, s.Project)
 }
@@ -154,10 +144,10 @@ func (s *supervisor) controlListener() (*net.UnixListener, error) {
 	return l, nil
 }
 
-// close answers what is asked already, and ends.
 // isBusy tells whether anybody is connected.
 func (s *serving) isBusy() bool { return s.clients.open.Load() > 0 }
 
+// close answers what is asked already, and ends.
 func (s *serving) close() error {
 	s.cancel()
 	return <-s.done

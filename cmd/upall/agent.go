@@ -115,7 +115,7 @@ func engineSocket(host string) string {
 // else through the engine.
 func dialAgent(ctx context.Context, isHere bool, a *agent.Agent, project string) (*control.Client, error) {
 	if isHere {
-		client, err := control.Dial(ctx, agent.Socket(project))
+		client, err := control.Dial(ctx, agent.Socket(agent.Base, project))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return client, err
 		}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"upall/internal/linux"
-	"upall/supervisor"
 	"upall/supervisor/control"
 	"upall/supervisor/engine"
 	"upall/supervisor/engine/agent"
@@ -82,7 +81,7 @@ func (u *upRun) beginAgent(ctx context.Context, beside *agent.Process, unlock fu
 	o.Enter = beside
 	s := &agentStart{done: make(chan struct{}), presumed: control.Snapshot{
 		API: control.Version, Version: version, Project: name, Phase: control.Idle, Life: 1,
-		Socket: supervisor.HandOverSocket(agent.Base, name), WaitKillable: linux.HasWaitKillable(),
+		Socket: process.Socket(agent.Base, name), WaitKillable: linux.HasWaitKillable(),
 		Agent: &control.Agent{Container: agent.Name(name), Engine: e.Host(), Owner: o.Owner},
 	}}
 	go func() {

@@ -8,10 +8,8 @@ import (
 	"strings"
 
 	"upall/supervisor/engine"
+	"upall/supervisor/engine/agent"
 )
-
-// shimDirectory is given to each agent. The engine makes it where it may.
-const shimDirectory = "/var/lib/upall"
 
 // engineFacts are what doctor knows of an engine.
 type engineFacts struct {
@@ -32,7 +30,7 @@ func docker(ctx context.Context, s engine.Streams, agentMode string) []finding {
 		version: e.Version(), hasListenerPath: e.HasListenerPath(), notHere: e.NotHere(), notLocal: e.NotLocal(),
 	}
 	if e.IsRootless() && strings.HasPrefix(e.Host(), "unix://") {
-		_, facts.noAgent = os.Stat(shimDirectory)
+		_, facts.noAgent = os.Stat(agent.ShimDirectory)
 	}
 	findings := judgeEngine(facts, agentMode)
 	if err := e.Close(); err != nil {
@@ -73,7 +71,7 @@ func judgeEngine(e engineFacts, agentMode string) []finding {
 // missing names the directory that a rootless engine needs.
 func missing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New(shimDirectory + " is not there")
+		return errors.New(agent.ShimDirectory + " is not there")
 	}
 	return err
 }

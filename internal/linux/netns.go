@@ -45,11 +45,11 @@ func (n *NetNS) ID() (NetNSID, error) {
 
 // Dup returns another handle on the same namespace.
 func (n *NetNS) Dup() (*NetNS, error) {
-	fd, err := unix.FcntlInt(uintptr(n.Int()), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := Duplicate(n.Int())
 	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
+		return nil, err
 	}
-	return &NetNS{NewFD(fd)}, nil
+	return &NetNS{fd}, nil
 }
 
 // SocketIn opens a socket that belongs to the network namespace, whoever uses it

@@ -13,6 +13,7 @@ import (
 
 	"upall/intercept/seccomp"
 	"upall/intercept/shim"
+	"upall/supervisor/engine/agent"
 )
 
 // The shim in a container: this executable, bind-mounted read-only, and a
@@ -113,9 +114,7 @@ func linkSocket(socket, path string) error {
 	return os.Chmod(path, 0o666)
 }
 
-// shimPath is where containers find the shim for as long as they exist, over
-// restarts of the machine too.
-const shimPath = "/var/lib/upall/" + shim.Name
+const shimPath = agent.ShimDirectory + "/" + shim.Name
 
 // installShim copies this executable to path, if another is there.
 func installShim(path string) (err error) {

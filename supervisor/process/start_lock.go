@@ -51,12 +51,8 @@ func tryLock(base, path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-		locked, lerr := lock.Stat()
-		named, nerr := os.Stat(path)
-		if lerr == nil && nerr == nil && os.SameFile(locked, named) {
-			return lock, nil
-		}
+	if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil && isNamed(lock, path) {
+		return lock, nil
 	}
 	return nil, lock.Close()
 }

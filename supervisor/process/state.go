@@ -96,15 +96,20 @@ func takeLock(base, project string) (*os.File, error) {
 			err = fmt.Errorf("project %q %w (pid %s): end it with `upall stop` or `upall down`, then start it anew", project, ErrRunning, bytes.TrimSpace(holder))
 			return nil, errors.Join(err, lock.Close())
 		}
-		locked, lerr := lock.Stat()
-		named, nerr := os.Stat(path)
-		if lerr == nil && nerr == nil && os.SameFile(locked, named) {
+		if isNamed(lock, path) {
 			return lock, nil
 		}
 		if err := lock.Close(); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// isNamed tells whether a path names the open file, which may have been removed.
+func isNamed(file *os.File, path string) bool {
+	opened, openErr := file.Stat()
+	named, err := os.Stat(path)
+	return openErr == nil && err == nil && os.SameFile(opened, named)
 }
 
 // Name says in the lock file which process has the project up: another one than
@@ -148,7 +153,12 @@ func (s *State) Close() error {
 func (s *State) Private() string { return filepath.Join(s.dir, "private") }
 
 // Socket is the path of the interceptor's socket.
-func (s *State) Socket() string { return filepath.Join(s.Private(), "agent.sock") }
+func (s *State) Socket() string { return Socket(filepath.Split(s.dir)) }
+
+// Socket is the path of a project's interceptor's socket, also where there is no State.
+func Socket(base, project string) string {
+	return filepath.Join(base, project, "private", "agent.sock")
+}
 
 // Dir is the state directory. Other users may pass through it, not list it.
 func (s *State) Dir() string { return s.dir }

@@ -14,6 +14,10 @@ import (
 // container: the engine is given paths of it.
 const Base = "/run/upall"
 
+// ShimDirectory is where containers find the shim for as long as they exist, over
+// restarts of the machine too.
+const ShimDirectory = "/var/lib/upall"
+
 const (
 	// label of an agent's container has the project's name; of its image, "".
 	label = "dev.upall.agent"
@@ -28,9 +32,7 @@ const (
 const (
 	// engineSocket is where the engine's socket is in the container.
 	engineSocket = "/var/run/docker.sock"
-	// shimDirectory is where containers find the shim, also when no agent runs.
-	shimDirectory = "/var/lib/upall"
-	groups        = "/sys/fs/cgroup"
+	groups       = "/sys/fs/cgroup"
 	// stopSeconds is how long the engine lets a stopped agent end its project.
 	stopSeconds = 300
 )
@@ -91,8 +93,9 @@ type Process struct {
 func Name(project string) string { return project + "-upall-agent" }
 
 // Socket is the path of the control API of a project's agent, on the engine's
-// machine: its owner may connect to it.
-func Socket(project string) string { return path.Join(Base, project, "control.sock") }
+// machine: its owner may connect to it, and pass through the directory. base is Base
+// but for tests.
+func Socket(base, project string) string { return path.Join(base, project, "control.sock") }
 
 // describe returns the container of an agent.
 func describe(o Options, image string) client.ContainerCreateOptions {
@@ -125,7 +128,7 @@ func describe(o Options, image string) client.ContainerCreateOptions {
 			Binds: []string{
 				o.Socket + ":" + engineSocket,
 				Base + ":" + Base,
-				shimDirectory + ":" + shimDirectory,
+				ShimDirectory + ":" + ShimDirectory,
 				groups + ":" + groups + ":ro",
 			},
 		},

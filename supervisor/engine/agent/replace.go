@@ -15,7 +15,7 @@ import (
 // agent are to be, in the container. The keeper's process ID tells agents of one
 // project apart.
 func Replacement(project string, keeperPID int) string {
-	return path.Join(shimDirectory, fmt.Sprintf("%s-agent-%d", project, keeperPID))
+	return path.Join(ShimDirectory, fmt.Sprintf("%s-agent-%d", project, keeperPID))
 }
 
 // Replace puts an executable there.
