@@ -14,7 +14,8 @@ import (
 func (i *Interceptor) attach(state seccomp.State, fd *seccomp.NotifyFD) error {
 	err := errors.New("the interceptor is closed")
 	isNew := false
-	ns, id := i.netNSOf(state.PID) // now: the process may be gone later
+	pid := state.Process()
+	ns, id := i.netNSOf(pid) // now: the process may be gone later
 	i.do(func() {
 		if err = nil; i.isAttached(state.HandOver) {
 			return // by an earlier process, which could not say so any more
@@ -22,12 +23,14 @@ func (i *Interceptor) attach(state seccomp.State, fd *seccomp.NotifyFD) error {
 		isNew = true
 		n := i.tokens[state.Metadata]
 		if n == nil {
-			i.log.Warn("hand-over with unknown metadata: what it is of is not held", "pid", state.PID)
+			i.log.Warn("hand-over with unknown metadata: what it is of is not held", "pid", pid)
 			n = i.stranger()
+			i.closeNS(ns) // it could have named anybody's
+			ns, id = nil, i.ownNetNS
 		}
 		s := i.newSource(n, i.enter(ns, id), fd)
 		s.isMain = !i.hasTasks(n)
-		s.info = notifyData{Metadata: state.Metadata, PID: state.PID, HandOver: state.HandOver}
+		s.info = notifyData{Metadata: state.Metadata, PID: pid, HandOver: state.HandOver}
 		i.keepSource(s)
 		i.runs(n)
 		i.record(n)
@@ -39,9 +42,7 @@ func (i *Interceptor) attach(state seccomp.State, fd *seccomp.NotifyFD) error {
 	if err != nil {
 		i.log.Warn("hand-over refused", "error", err)
 	}
-	if ns != nil {
-		i.logIf("close a network namespace", ns.Close())
-	}
+	i.closeNS(ns)
 	i.logIf("close a notifyFD", fd.Close())
 	return err
 }

@@ -111,6 +111,7 @@ type performer struct {
 	metadata string
 	ns       *testenv.NetNS // nil: the tests' own
 	program  string         // of the actor, if not its own
+	claims   int            // the pid in the state that its shim sends, 0 as shims do
 }
 
 // at is the instance's address in words of the actor.
@@ -176,6 +177,9 @@ func (p *performer) launch(set ...func(*seccomp.Filter, *shim.Options)) *perform
 	state, err := seccomp.MarshalState(p.metadata)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if p.claims != 0 {
+		state = append(fmt.Appendf(nil, `{"pid":%d,`, p.claims), state[1:]...)
 	}
 	filter := seccomp.Filter{Bind: true}
 	dir := t.TempDir()

@@ -3,12 +3,12 @@ package intercept
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"maps"
 	"net/netip"
 	"slices"
 
 	"upall/intercept/registry"
+	"upall/intercept/seccomp"
 )
 
 // Add makes an instance known and returns the metadata with which its notifyFDs
@@ -19,7 +19,7 @@ func (i *Interceptor) Add(in Instance) (metadata string) {
 	in.OnHost = in.OnHost || in.Rewrite
 	i.do(func() {
 		n := i.instances[in.Name]
-		in.Metadata = cmp.Or(in.Metadata, i.metadataOf(in.Name), "upall:"+rand.Text())
+		in.Metadata = cmp.Or(in.Metadata, i.metadataOf(in.Name), seccomp.ShimMetadata())
 		metadata = in.Metadata
 		if n == nil {
 			n = i.newInstance(in)

@@ -59,6 +59,36 @@ func TestKernelClosedListener(t *testing.T) {
 	l.waitEnds(1, event.Released)
 }
 
+// TestKernelClaims: who hands over by itself has the network namespace that it is in,
+// whatever process it claims to be. One that nobody knows has none.
+func TestKernelClaims(t *testing.T) {
+	l := newLab(t, parked())
+	l.mayComplain = true
+	forClient, forServer := joined(t)
+	other := l.container("other", testenv.NewNetNS(t), netip.MustParsePrefix("10.98.0.1/24")).start()
+	server := l.container("server", forServer, serverAt, l.serves)
+	client := l.container("client", forClient, clientAt)
+	client.claims = other.cmd.Process.Pid
+	client.start()
+	called := client.begin("t", "connect %d %s", client.tcp(), server.at(port))
+	l.waitHolds(1)
+	l.waitParked(1) // in the queue of the client's own namespace
+	server.start().listener("0.0.0.0", port)
+	client.want(called, "ok")
+	l.waitEnds(1, event.Released)
+
+	spaces := func() (n int) {
+		l.do(func() { n = len(l.spaces) })
+		return n
+	}
+	before, stranger := spaces(), *client
+	stranger.ns, stranger.metadata = testenv.NewNetNS(t), "upall:nobody"
+	stranger.launch()
+	if after := spaces(); after != before {
+		t.Errorf("with a stranger there are %d network namespaces, not %d", after, before)
+	}
+}
+
 // TestKernelStranger: what hands over and is not known goes on as without upall.
 func TestKernelStranger(t *testing.T) {
 	l := newLab(t, parked())

@@ -60,7 +60,7 @@ func (i *Interceptor) netNSOf(pid int) (*linux.NetNS, linux.NetNSID) {
 	}
 	id, err := ns.ID()
 	if err != nil || id == i.ownNetNS {
-		i.logIf("close a network namespace", ns.Close())
+		i.closeNS(ns)
 		return nil, i.ownNetNS
 	}
 	return ns, id
@@ -73,11 +73,18 @@ func (i *Interceptor) enter(ns *linux.NetNS, id linux.NetNSID) *space {
 	case s == nil:
 		s = newSpace(id, ns)
 		i.spaces[id] = s
-	case ns != nil:
-		i.logIf("close a network namespace", ns.Close())
+	default:
+		i.closeNS(ns)
 	}
 	s.sources++
 	return s
+}
+
+// closeNS closes a namespace that no space is made of.
+func (i *Interceptor) closeNS(ns *linux.NetNS) {
+	if ns != nil {
+		i.logIf("close a network namespace", ns.Close())
+	}
 }
 
 // leave closes the space with its last source. To remove the rules takes the

@@ -198,10 +198,7 @@ func (a *Agent) serve(conn *net.UnixConn, number uint64, kept bool) {
 		a.log.Debug("hand-over", "error", err)
 		return
 	}
-	state.HandOver = number
-	if state.PID == 0 {
-		state.PID = peer(conn)
-	}
+	state.HandOver, state.Peer = number, peer(conn)
 	if a.attach(state, notifyFD) == nil {
 		_, _ = conn.Write([]byte{attached})
 	}

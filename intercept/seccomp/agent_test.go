@@ -66,11 +66,31 @@ func TestAgentHandOver(t *testing.T) {
 	if _, _, err := conn.WriteMsgUnix(state, unix.UnixRights(int(stdin.Fd())), nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-given; got.state.Metadata != "web-1" || got.state.PID != os.Getpid() {
+	if got := <-given; got.state.Metadata != "web-1" || got.state.Process() != os.Getpid() {
 		t.Errorf("handed over %+v, want web-1 and this process, %d", got.state, os.Getpid())
 	}
 	if _, err := io.ReadFull(conn, answer); err != nil || answer[0] != attached {
 		t.Errorf("handed over, it said %q, %v", answer, err)
+	}
+}
+
+// TestStateProcess: an engine is believed which process a filter is of, and a process
+// that may be of any container is not.
+func TestStateProcess(t *testing.T) {
+	const said, peer = 7, 8
+	for _, tt := range []struct {
+		metadata string
+		said     int
+		want     int
+	}{
+		{EngineMetadata(), said, said},
+		{EngineMetadata(), 0, peer},
+		{ShimMetadata(), said, peer},
+		{ShimMetadata(), 0, peer},
+	} {
+		if got := (State{PID: tt.said, Peer: peer, Metadata: tt.metadata}).Process(); got != tt.want {
+			t.Errorf("of %s, which says %d: %d, want %d", tt.metadata, tt.said, got, tt.want)
+		}
 	}
 }
 

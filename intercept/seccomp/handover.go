@@ -2,12 +2,14 @@ package seccomp
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -48,14 +50,40 @@ const (
 type State struct {
 	OCIVersion string   `json:"ociVersion"`
 	FDs        []string `json:"fds"`
-	// PID is the process that runs under the filter, in our PID namespace; 0 if
-	// it is not known. An Agent fills it in where the sender is that process.
+	// PID is the process that runs under the filter, in our PID namespace, as the
+	// sender says; 0 if it does not. See Process.
 	PID      int    `json:"pid,omitempty"`
 	Metadata string `json:"metadata"`
+	// Peer is the process that has connected, as the kernel says (SO_PEERCRED), in
+	// our PID namespace; 0 if it is not in it. The Agent gives it.
+	Peer int `json:"-"`
 	// HandOver tells hand-overs apart. One that comes again, because the process
 	// that took it was killed before it was done with it, has the same number. The
 	// Agent gives it, never 0.
 	HandOver uint64 `json:"-"`
+}
+
+// Who may hand over with some metadata is told by its beginning. The rest cannot be
+// guessed.
+const (
+	byEngine = "upall:"
+	byShim   = "upall-shim:"
+)
+
+// EngineMetadata returns new metadata for what an engine hands over.
+func EngineMetadata() string { return byEngine + rand.Text() }
+
+// ShimMetadata returns new metadata for what a shim hands over.
+func ShimMetadata() string { return byShim + rand.Text() }
+
+// Process returns the process that runs under the filter, 0 if it is not known. An
+// engine is believed which process that is. What a shim hands over is its own: it runs
+// in a container, where others reach the socket too and could name any process.
+func (s State) Process() int {
+	if s.PID == 0 || strings.HasPrefix(s.Metadata, byShim) {
+		return s.Peer
+	}
+	return s.PID
 }
 
 // MarshalState returns the state that a shim sends for the instance that

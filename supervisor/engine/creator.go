@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"upall/compose"
+	"upall/intercept/seccomp"
 )
 
 // creator is an API client on which the Compose SDK creates containers: each of
@@ -137,11 +138,11 @@ func (r *creation) place(s *compose.Service, of ref) placement {
 	if r.Socket == "" {
 		return p
 	}
-	p.metadata = newMetadata()
 	if r.needsShim(s.Name) {
-		p.handOver = r.shimOf(i.Name)
+		p.metadata, p.handOver = seccomp.ShimMetadata(), r.shimOf(i.Name)
 		return p
 	}
+	p.metadata = seccomp.EngineMetadata()
 	p.handOver = profileHandOver{
 		engineDefault: r.profile, api: r.Engine.newest, filter: filterOf(s), socket: r.Socket,
 		warn: func(message string) { r.Warn(s.Name, message) },

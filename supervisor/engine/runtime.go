@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -183,4 +182,3 @@ func (p *present) writeShimFiles(instances []string) error {
 	return nil
 }
 
-func newMetadata() string { return "upall:" + rand.Text() }
