@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -12,16 +13,24 @@ import (
 
 // BenchmarkEngineAgent brings a project up of which there is nothing, with the
 // supervisor on the host and in a container of the engine: there with the image that
-// an earlier use has made (agent), and without (agent-first).
+// an earlier use has made (agent), and without (agent-first). A small project leaves
+// less to do beside the agent's start than a large one.
 func BenchmarkEngineAgent(b *testing.B) {
 	testenv.NeedEngine(b)
+	for _, containers := range []int{2, containerCount} {
+		b.Run(strconv.Itoa(containers), func(b *testing.B) { benchmarkAgent(b, containers) })
+	}
+}
+
+func benchmarkAgent(b *testing.B, containers int) {
+	b.Helper()
 	on, err := client.New(client.FromEnv)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = on.Close() }()
 	up := func(name, agent string) timed {
-		p := newEngineProject(b)
+		p := newEngineProject(b, containers)
 		return timed{
 			func() map[string]time.Duration {
 				return map[string]time.Duration{name: p.upall("--agent", agent, "up", "-d")}

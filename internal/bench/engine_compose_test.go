@@ -27,7 +27,7 @@ type composeProject struct {
 func newComposeProject(b *testing.B) *composeProject {
 	b.Helper()
 	testenv.NeedEngine(b)
-	p := &composeProject{b, engineName(), engineFolder(b)}
+	p := &composeProject{b, engineName(), engineFolder(b, containerCount)}
 	b.Cleanup(func() { p.take(context.Background(), p.doDown) })
 	return p
 }

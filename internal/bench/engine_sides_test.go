@@ -104,12 +104,12 @@ func (s *bare) remove(network string) {
 	}
 }
 
-// engineFolder is a folder with the file of a project of such containers.
-func engineFolder(b *testing.B) string {
+// engineFolder is a folder with the file of a project of so many such containers.
+func engineFolder(b *testing.B, containers int) string {
 	b.Helper()
 	var file strings.Builder
 	file.WriteString("services:\n")
-	for i := range containerCount {
+	for i := range containers {
 		fmt.Fprintf(&file, "  s%d: {image: %q}\n", i, containerImage)
 	}
 	folder := b.TempDir()
@@ -125,10 +125,10 @@ type engineProject struct {
 	name, folder string
 }
 
-func newEngineProject(b *testing.B) *engineProject {
+func newEngineProject(b *testing.B, containers int) *engineProject {
 	b.Helper()
 	testenv.NeedEngine(b)
-	p := &engineProject{b, engineName(), engineFolder(b)}
+	p := &engineProject{b, engineName(), engineFolder(b, containers)}
 	b.Cleanup(func() { p.run(context.Background(), "down", "-v", "-t", "0") })
 	return p
 }

@@ -24,7 +24,7 @@ type timed struct {
 // Up and by its Start. Of upall there is also the time of the start phase: from
 // the first container that it starts to the last that the engine has started.
 func BenchmarkEngineStart(b *testing.B) {
-	bare, upall := newBare(b), newEngineProject(b)
+	bare, upall := newBare(b), newEngineProject(b, containerCount)
 	up, start := newComposeProject(b), newComposeProject(b)
 	upall.upall("up", "--no-start")
 	up.create()
@@ -48,7 +48,7 @@ func BenchmarkEngineStart(b *testing.B) {
 
 // BenchmarkEngineUp brings a project up of which there is nothing but the images.
 func BenchmarkEngineUp(b *testing.B) {
-	upall, up := newEngineProject(b), newComposeProject(b)
+	upall, up := newEngineProject(b, containerCount), newComposeProject(b)
 	values := engineRounds(b, []timed{
 		{
 			func() map[string]time.Duration {
