@@ -57,6 +57,12 @@ func (i *Interceptor) isAttached(handOver uint64) bool {
 	return false
 }
 
+// IsIdle tells whether nothing runs whose calls have to be answered.
+func (i *Interceptor) IsIdle() (is bool) {
+	i.do(func() { is = len(i.sources) == 0 })
+	return is
+}
+
 // keepSource has the source survive this process.
 func (i *Interceptor) keepSource(s *source) {
 	if i.keeper == nil {

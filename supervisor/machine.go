@@ -163,7 +163,11 @@ func (m *machine) step(now time.Time, in any) (out []any) {
 	switch in := in.(type) {
 	case begin:
 		for _, i := range m.instances {
-			out = append(out, m.change(i, event.Created, ""))
+			state := event.Created
+			if !i.Wanted {
+				state = event.Exited // it was before
+			}
+			out = append(out, m.change(i, state, ""))
 		}
 	case apply:
 		out = m.apply(now, in)

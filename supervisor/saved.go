@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"time"
 
 	"upall/supervisor/control"
 )
@@ -67,8 +69,11 @@ func (s *supervisor) saveState() {
 }
 
 // loadSpec returns nil if no project was given so far.
-func (s *supervisor) loadSpec() (*control.Spec, error) {
-	data, err := os.ReadFile(s.statePath(s.specFile))
+func (s *supervisor) loadSpec() (*control.Spec, error) { return readSpec(s.statePath(s.specFile)) }
+
+// readSpec returns nil if there is none.
+func readSpec(path string) (*control.Spec, error) {
+	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -77,7 +82,7 @@ func (s *supervisor) loadSpec() (*control.Spec, error) {
 	}
 	spec := &control.Spec{}
 	if err := json.Unmarshal(data, spec); err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.specFile, err)
+		return nil, fmt.Errorf("read %s: %w", filepath.Base(path), err)
 	}
 	return spec, nil
 }
@@ -85,23 +90,28 @@ func (s *supervisor) loadSpec() (*control.Spec, error) {
 // loadState returns what the life before has saved last, nothing if it has not come
 // to that.
 func (s *supervisor) loadState() (saved savedState, err error) {
-	path := s.statePath(stateFile)
+	saved, s.savedAt, err = readState(s.state.Private())
+	s.specFile = saved.Spec
+	return saved, err
+}
+
+// readState returns what was saved last in a private state directory, and when.
+func readState(private string) (saved savedState, at time.Time, err error) {
+	path := filepath.Join(private, stateFile)
 	data, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.specFile = firstSpec
-		return saved, nil
+		return savedState{Spec: firstSpec}, at, nil
 	case err != nil:
-		return saved, err
+		return saved, at, err
 	}
 	if stat, err := os.Stat(path); err == nil {
-		s.savedAt = stat.ModTime()
+		at = stat.ModTime()
 	}
 	if err := json.Unmarshal(data, &saved); err != nil {
-		return saved, fmt.Errorf("read %s: %w", stateFile, err)
+		return saved, at, fmt.Errorf("read %s: %w", stateFile, err)
 	}
-	s.specFile = saved.Spec
-	return saved, nil
+	return saved, at, nil
 }
 
 // restoreState gives the machine and the loop back what they knew.

@@ -45,6 +45,9 @@ func (s *supervisor) openState() (err error) {
 		if s.state, err = process.OpenState(s.Base, s.Project, pid); err == nil && s.Keep != nil {
 			err = s.state.Keep(s.Keep)
 		}
+		if err == nil {
+			err = s.noteContainer()
+		}
 	}
 	if err != nil {
 		return err

@@ -97,11 +97,13 @@ type supervisor struct {
 	waiters                                   []waiter // for actions to be done
 	savedAt                                   time.Time
 	isOverTold, isTellingOver, isStoppingTold bool
-	isUp                                      bool  // every instance was started, since the last Apply
-	wasUp                                     bool  // ever
-	failed                                    error // what keeps the project from coming up
-	ending                                    bool  // the supervisor ends with its project
-	forgets                                   bool  // and removes its records
+	isUp                                      bool   // every instance was started, since the last Apply
+	wasUp                                     bool   // ever
+	failed                                    error  // what keeps the project from coming up
+	ending                                    bool   // the supervisor ends with its project
+	forgets                                   bool   // and removes its records
+	leaving                                   string // why it ends with the engine, "" while it does not
+	left                                      bool   // and nothing runs any more
 
 	saidUnsaved bool
 	wasIdle     bool // when it was looked last
@@ -129,8 +131,9 @@ type runner interface {
 
 // Serve is the supervisor of a project: it takes what the project is to be over
 // the control API, and returns when it was asked to end and nothing of the project
-// runs any more. It goes on with what an earlier life has left in the Keep. An
-// error means that there is no supervisor; it may wrap process.ErrRunning.
+// runs any more. It goes on with what an earlier life has left in the Keep. The error
+// is ErrEngineEnds where it ends with the engine; another one means that there is no
+// supervisor, and may wrap process.ErrRunning.
 func Serve(ctx context.Context, c Config) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &supervisor{
@@ -138,6 +141,7 @@ func Serve(ctx context.Context, c Config) (err error) {
 		runners: map[compose.Runtime]runner{}, forwarders: map[published]*forward.Forwarder{},
 		metadata: map[string]string{}, probers: map[string]*prober{}, untold: map[string]bool{},
 	}
+	left := s.findLeft()
 	if err := s.openState(); err != nil {
 		cancel()
 		return err
@@ -158,6 +162,9 @@ func Serve(ctx context.Context, c Config) (err error) {
 		}
 		s.resumeProject(late)
 	}
+	if left != nil {
+		s.comeBack(left)
+	}
 	if c.Listening != nil {
 		c.Listening()
 	}
@@ -165,7 +172,10 @@ func Serve(ctx context.Context, c Config) (err error) {
 	s.count()
 	s.takeNoMore() // else the bus would wait for who gives an input
 	s.bus.Close()
-	return s.serving.close()
+	if err = s.serving.close(); s.left {
+		err = errors.Join(err, ErrEngineEnds)
+	}
+	return err
 }
 
 // run is the loop. It ends when the project has.
@@ -189,7 +199,7 @@ func (s *supervisor) run() {
 			s.step(tick{})
 		case <-end:
 			end = nil
-			s.end(nil)
+			s.endOrLeave()
 		case <-gone:
 			gone = nil
 			s.keeperGone()
@@ -201,6 +211,7 @@ func (s *supervisor) run() {
 			for _, instance := range s.board.tick(time.Now()) {
 				s.step(readied{instance})
 			}
+			s.tryLeave()
 		case <-count.C:
 			s.count()
 		case <-idle.C:
@@ -221,7 +232,7 @@ func (s *supervisor) next() (at time.Time, ok bool) {
 }
 
 func (s *supervisor) isOver() bool {
-	return s.ending && (s.machine == nil || s.isOverTold && s.machine.isDone())
+	return s.left || s.ending && (s.machine == nil || s.isOverTold && s.machine.isDone())
 }
 
 // input takes what other goroutines have to say.
@@ -355,7 +366,7 @@ func (s *supervisor) close(cancel func()) error {
 	if s.engine != nil {
 		errs = append(errs, s.engine.Close())
 	}
-	errs = append(errs, s.board.close(), s.state.Close())
+	errs = append(errs, s.board.close(), s.closeState())
 	if s.forgets || s.isFar() {
 		errs = append(errs, record.Remove(s.Base, s.Project))
 	}

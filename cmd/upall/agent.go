@@ -124,11 +124,15 @@ func dialAgent(ctx context.Context, isHere bool, a *agent.Agent, project string)
 }
 
 // findAgent connects to the supervisor that a project has in a container, nil if
-// there is none. An engine that does not answer has none.
+// there is none. That of an engine of this machine is found while the engine is away.
 func findAgent(ctx context.Context, project string) (*control.Client, error) {
 	e, err := engine.Open(ctx, engine.NoStreams())
 	if err != nil {
-		return nil, nil //nolint:nilnil,nilerr // who needs the engine says why it does not answer
+		client, err := control.Dial(ctx, agent.Socket(agent.Base, project))
+		if err != nil {
+			return nil, nil //nolint:nilnil,nilerr // who needs the engine says why it does not answer
+		}
+		return client, nil
 	}
 	client, err := findAgentOn(ctx, e, project)
 	if client == nil {
@@ -160,9 +164,5 @@ func awaitAgent(ctx context.Context, project string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	a, err := agent.Find(ctx, e.API(), project)
-	if a == nil || err != nil {
-		return err
-	}
-	return a.AwaitEnd(ctx)
+	return agent.AwaitEnd(ctx, e.API(), project)
 }

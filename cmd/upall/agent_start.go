@@ -120,6 +120,9 @@ func startAgent(ctx context.Context, e *engine.Engine, image string, o agent.Opt
 		if !errors.Is(err, agent.ErrExists) {
 			return nil, err
 		}
+		if err := agent.RemoveEnded(ctx, e.API(), o.Project); err != nil {
+			return nil, err
+		}
 		select { // it ends at this moment, or is of somebody who starts it
 		case <-again.C:
 		case <-limit:

@@ -86,6 +86,9 @@ func (f *follower) take(r control.Record) error {
 		f.failed = errors.New(r.Message)
 	case event.StateOver:
 		f.over, f.code = true, r.Code
+		if r.Message != "" && f.failed == nil {
+			f.failed = errors.New(r.Message)
+		}
 		return errDone
 	}
 	return nil

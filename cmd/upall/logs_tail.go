@@ -79,7 +79,11 @@ func (t *tail) followEvents(ctx context.Context, from control.Snapshot, began ti
 				return err
 			}
 		case event.ProjectChanged:
-			if r.State == event.StateOver {
+			switch {
+			case r.State != event.StateOver:
+			case r.Message != "":
+				return errors.New(r.Message)
+			default:
 				return errDone
 			}
 		case event.Log:

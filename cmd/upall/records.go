@@ -37,20 +37,24 @@ func ownDir(path string) (info os.FileInfo, isOwn bool) {
 	return info, ok && info.IsDir() && int(stat.Uid) == os.Geteuid()
 }
 
-// forget removes what is on record of a project that is down. What an agent has left,
-// which did not end by `down`, is in a directory of root's: another one removes it.
+// forget removes what is on record of a project that is down, and the container of an
+// agent that was killed. What an agent has left, which did not end by `down`, is in a
+// directory of root's: another one removes it.
 func (t *target) forget(ctx context.Context) (err error) {
-	if err := record.Remove(process.BaseDir(os.Getenv), t.name); err != nil {
+	if err := record.Remove(process.BaseDir(os.Getenv), t.name); err != nil || !t.mayHaveContainers() {
 		return err
-	}
-	if _, isLeft := ownDir(record.Dir(agent.Base, t.name)); !isLeft || !t.mayHaveContainers() {
-		return nil
 	}
 	e, err := engine.Open(ctx, engine.NoStreams())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
+	if err := agent.RemoveEnded(ctx, e.API(), t.name); err != nil {
+		return err
+	}
+	if _, isLeft := ownDir(record.Dir(agent.Base, t.name)); !isLeft {
+		return nil
+	}
 	image, err := agent.Image(executable)
 	if err != nil {
 		return err

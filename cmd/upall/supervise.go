@@ -107,6 +107,7 @@ func supervise(ctx context.Context, project string, in *control.Agent, engineID 
 		_ = os.Remove(agent.Replacement(project, os.Getppid())) // most have none
 	}
 	switch {
+	case errors.Is(err, supervisor.ErrEngineEnds):
 	case errors.Is(err, process.ErrRunning):
 		starter.say(saysRunning + err.Error())
 	case err != nil:
@@ -117,7 +118,20 @@ func supervise(ctx context.Context, project string, in *control.Agent, engineID 
 	if err != nil {
 		code = exitFailure
 	}
+	if in != nil && !in.OnHost && !errors.Is(err, supervisor.ErrEngineEnds) {
+		err = errors.Join(err, removeAgent(ctx, project))
+	}
 	return errors.Join(err, conn.End(code))
+}
+
+// removeAgent removes the agent that this is, and ends it so. Where that fails the
+// engine starts it again, and it tries once more when it has nothing to do.
+func removeAgent(ctx context.Context, project string) error {
+	e, err := engine.Open(ctx, engine.NoStreams())
+	if err != nil {
+		return err
+	}
+	return errors.Join(agent.RemoveSelf(ctx, e.API(), project), e.Close())
 }
 
 // openEngine connects to the engine, which has to be the one whose container an

@@ -102,7 +102,7 @@ func TestKernelContainer(t *testing.T) {
 			}
 			select {
 			case state := <-given:
-				if state.Metadata != "web-1" || state.PID == 0 {
+				if state.Metadata != "web-1" || state.Process() == 0 {
 					t.Errorf("handed over %+v, want web-1 and a process", state)
 				}
 			default:
@@ -125,8 +125,8 @@ func TestKernelContainerStops(t *testing.T) {
 		}
 	})
 	state := <-given
-	if got := b.run("inspect", "--format", "{{.State.Pid}}", name); got != strconv.Itoa(state.PID) {
-		t.Errorf("handed over by process %d, the container's is %s", state.PID, got)
+	if got := b.run("inspect", "--format", "{{.State.Pid}}", name); got != strconv.Itoa(state.Process()) {
+		t.Errorf("handed over by process %d, the container's is %s", state.Process(), got)
 	}
 	b.run("stop", "--time", "30", name)
 	// The signal ended it, and not the time, which gives 137.

@@ -120,7 +120,7 @@ func TestKernelHandOver(t *testing.T) {
 	if os.Geteuid() == 0 {
 		nnp = 0 // set-uid programs go on to work
 	}
-	if want := fmt.Sprintf("%d\n%s", state.PID, filters(1, nnp)); got != (result{want, "", 0}) || state.Metadata != "web-1" {
+	if want := fmt.Sprintf("%d\n%s", state.Process(), filters(1, nnp)); got != (result{want, "", 0}) || state.Metadata != "web-1" {
 		t.Errorf("%+v of %+v, want %q", got, state, want)
 	}
 }

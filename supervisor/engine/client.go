@@ -100,6 +100,12 @@ func (e *Engine) API() client.APIClient { return e.api }
 // Host is the engine's address, as "unix:///var/run/docker.sock".
 func (e *Engine) Host() string { return e.api.DaemonHost() }
 
+// Ping returns an error if the engine does not answer.
+func (e *Engine) Ping(ctx context.Context) error {
+	_, err := e.api.Ping(ctx, client.PingOptions{})
+	return err
+}
+
 // ID is the engine's own name of itself.
 func (e *Engine) ID() string { return e.info.Info.ID }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -14,7 +13,6 @@ import (
 	"github.com/docker/compose/v5/cmd/prompt"
 	"github.com/docker/compose/v5/pkg/api"
 	sdk "github.com/docker/compose/v5/pkg/compose"
-	"github.com/moby/moby/client"
 
 	"upall/supervisor/engine/profile"
 )
@@ -64,7 +62,7 @@ func Create(ctx context.Context, c Config, o CreateOptions) error {
 		return err
 	}
 	if o.Fresh {
-		if err := r.stopLeftovers(ctx); err != nil {
+		if _, err := r.Engine.StopUnattended(ctx, r.Plan.Name, r.Logger); err != nil {
 			return err
 		}
 	}
@@ -136,56 +134,3 @@ func (o CreateOptions) forCompose(project *types.Project) api.CreateOptions {
 	}
 	return c
 }
-
-// stopLeftovers stops containers whose notifyFDs ended with an upall that was
-// killed: every connect of theirs fails.
-func (r *creation) stopLeftovers(ctx context.Context) error {
-	refs, err := r.Engine.list(ctx, r.Plan.Name)
-	if err != nil {
-		return err
-	}
-	var work sync.WaitGroup
-	stopped := map[string]bool{}
-	for _, c := range refs {
-		if !c.running || c.metadata == "" {
-			continue
-		}
-		stopped[c.id] = true
-		r.Logger.Warn("stop a container that a killed upall has left", "instance", c.instance)
-		work.Go(func() {
-			if _, err := r.Engine.api.ContainerStop(ctx, c.id, client.ContainerStopOptions{}); err != nil {
-				r.Logger.Warn("stop a container", "instance", c.instance, "error", err)
-			}
-		})
-	}
-	work.Wait()
-	return r.awaitEnd(ctx, stopped)
-}
-
-// awaitEnd waits until the engine lists containers as ended. It answers a stop a
-// moment earlier, and Compose would take them for running.
-func (r *creation) awaitEnd(ctx context.Context, stopped map[string]bool) error {
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	limit := time.After(endPatience)
-	for len(stopped) > 0 {
-		refs, err := r.Engine.list(ctx, r.Plan.Name)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(refs, func(c ref) bool { return c.running && stopped[c.id] }) {
-			return nil
-		}
-		select {
-		case <-again.C:
-		case <-limit:
-			return nil // one that could not be stopped has been told
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// endPatience is how long the engine may take to list a stopped container as ended.
-const endPatience = 5 * time.Second

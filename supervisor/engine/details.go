@@ -27,7 +27,9 @@ type Details struct {
 	Restarts          int    // by its restart policy, since somebody started it
 	Health            string // starting, healthy, unhealthy; "" without a healthcheck
 	Error             string // why it could not be started last, or ""
-	Exposes           bool   // its image, or the files, name a TCP port that it listens on
+	// RestartsWithEngine: its restart policy has the engine start it with itself.
+	RestartsWithEngine bool
+	Exposes            bool // its image, or the files, name a TCP port that it listens on
 }
 
 // IsRunning tells whether the container runs, or will again by its restart
@@ -139,6 +141,10 @@ func newDetails(c container.InspectResponse) Details {
 		if s.Health != nil && s.Health.Status != container.NoHealthcheck {
 			d.Health = string(s.Health.Status)
 		}
+	}
+	if c.HostConfig != nil {
+		policy := c.HostConfig.RestartPolicy
+		d.RestartsWithEngine = policy.IsAlways() || policy.IsUnlessStopped()
 	}
 	if c.Config != nil {
 		for port := range c.Config.ExposedPorts {

@@ -182,16 +182,3 @@ func (e *Engine) BridgeOf(ctx context.Context, name string) (string, error) {
 	const idLength = 12
 	return "br-" + inspected.Network.ID[:idLength], nil
 }
-
-// Unattended returns the instances of a project whose containers run under a filter
-// that notifies, for who knows that there is no supervisor to answer.
-func (e *Engine) Unattended(ctx context.Context, project string) (instances []string, err error) {
-	refs, err := e.list(ctx, project)
-	for _, c := range refs {
-		if c.running && c.metadata != "" {
-			instances = append(instances, c.instance)
-		}
-	}
-	slices.Sort(instances)
-	return instances, err
-}

@@ -181,4 +181,3 @@ func (p *present) writeShimFiles(instances []string) error {
 	}
 	return nil
 }
-

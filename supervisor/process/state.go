@@ -138,8 +138,15 @@ func makePrivate(base string) error {
 
 // Close removes the directory and gives lock and range up, in the keeper too.
 func (s *State) Close() error {
-	errs := []error{os.RemoveAll(s.dir), os.Remove(s.lock.Name()), s.lock.Close()}
+	err := errors.Join(os.RemoveAll(s.dir), os.Remove(s.lock.Name()), s.Leave())
 	_ = os.Remove(filepath.Dir(s.dir)) // fails while another project is up
+	return err
+}
+
+// Leave gives lock and range up and leaves the directory to who reads it before the
+// next OpenState.
+func (s *State) Leave() error {
+	errs := []error{s.lock.Close()}
 	if s.name != nil {
 		errs = append(errs, s.name.Close())
 	}

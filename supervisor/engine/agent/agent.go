@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -27,14 +28,47 @@ type Agent struct {
 
 // Find returns the project's agent, nil if none runs.
 func Find(ctx context.Context, api client.APIClient, project string) (*Agent, error) {
-	list, err := api.ContainerList(ctx, client.ContainerListOptions{Filters: client.Filters{}.Add("label", label+"="+project)})
+	all, err := find(ctx, api, project, container.StateRunning)
+	if len(all) == 0 || err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// find returns the project's agents that are in one of the states.
+func find(ctx context.Context, api client.APIClient, project string, states ...container.ContainerState) (all []*Agent, err error) {
+	filters := client.Filters{}.Add("label", label+"="+project)
+	for _, s := range states {
+		filters = filters.Add("status", string(s))
+	}
+	list, err := api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
 	if err != nil {
 		return nil, fmt.Errorf("look for the agent of project %q: %w", project, err)
 	}
-	if len(list.Items) == 0 {
-		return nil, nil //nolint:nilnil // that there is none is no error
+	for _, c := range list.Items {
+		all = append(all, &Agent{api, c.ID, project})
 	}
-	return &Agent{api, list.Items[0].ID, project}, nil
+	return all, nil
+}
+
+// RemoveEnded removes the project's agents that somebody has killed: they could not
+// do it.
+func RemoveEnded(ctx context.Context, api client.APIClient, project string) error {
+	all, err := find(ctx, api, project, container.StateExited, container.StateDead)
+	for _, a := range all {
+		err = errors.Join(err, a.remove(ctx))
+	}
+	return err
+}
+
+// RemoveSelf removes the container of the calling process, an agent's that the engine
+// would else start again. It ends the caller.
+func RemoveSelf(ctx context.Context, api client.APIClient, project string) error {
+	id, err := os.Hostname() // as the engine has it where nobody gives another
+	if err != nil {
+		return err
+	}
+	return (&Agent{api, id, project}).remove(ctx)
 }
 
 // Start starts the project's agent from the image that the executable goes into, which
@@ -134,9 +168,17 @@ func (a *Agent) remove(ctx context.Context) error {
 	return err
 }
 
-// AwaitEnd waits until the container is removed, as the engine does when its
-// supervisor has ended.
-func (a *Agent) AwaitEnd(ctx context.Context) error {
+// AwaitEnd waits until the project has no agent: one whose supervisor has ended is
+// removed.
+func AwaitEnd(ctx context.Context, api client.APIClient, project string) error {
+	all, err := find(ctx, api, project, container.StateRunning, container.StateRemoving)
+	for _, a := range all {
+		err = errors.Join(err, a.awaitEnd(ctx))
+	}
+	return err
+}
+
+func (a *Agent) awaitEnd(ctx context.Context) error {
 	wait := a.api.ContainerWait(ctx, a.id, client.ContainerWaitOptions{Condition: container.WaitConditionRemoved})
 	select {
 	case <-wait.Result:

@@ -114,7 +114,8 @@ func describe(o Options, image string) client.ContainerCreateOptions {
 			NetworkDisabled: true,
 		},
 		HostConfig: &container.HostConfig{
-			AutoRemove:     true,
+			// The engine starts it again with itself. It removes itself at its end.
+			RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyAlways},
 			PidMode:        "host", // what is notified of a connect is named by its pid
 			CgroupnsMode:   "host", // what containers use is read from their control groups
 			UsernsMode:     "host",
@@ -143,13 +144,15 @@ func describe(o Options, image string) client.ContainerCreateOptions {
 }
 
 // onHost has the agent run processes of the host. They inherit from it what the
-// engine confines a container with, and are not to be confined.
+// engine confines a container with, and are not to be confined. They end with it, so
+// it is not started again.
 func onHost(c *client.ContainerCreateOptions, o Options) {
 	c.Config.Entrypoint = []string{"/" + keeper, fmt.Sprintf("enter=%d:%d", o.Enter.PID, o.Enter.Namespace), "--", program}
 	c.Config.Cmd = append([]string{"supervise", "--on-host"}, c.Config.Cmd[1:]...)
 	c.Config.Env[0] = "DOCKER_HOST=unix://" + o.Socket
 	c.HostConfig.CapAdd = append(c.HostConfig.CapAdd, names(HostCapabilities())...)
 	c.HostConfig.SecurityOpt = append(c.HostConfig.SecurityOpt, "seccomp=unconfined")
+	c.HostConfig.RestartPolicy, c.HostConfig.AutoRemove = container.RestartPolicy{}, true
 	c.HostConfig.DeviceCgroupRules = []string{"a *:* rwm"}
 }
 
