@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -21,7 +22,9 @@ func TestE2EAgentKilled(t *testing.T) {
 	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		for name, test := range map[string]func(p *agentPod){
 			"supervisor": supervisorDies,
-			"agent":      agentIsRemoved,
+			"keeper":     keeperDies,
+			"removed":    func(p *agentPod) { agentIsGone(p, "rm", "-f") },
+			"killed":     func(p *agentPod) { agentIsGone(p, "kill") },
 			"stopped":    agentIsStopped,
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -64,12 +67,39 @@ func supervisorDies(p *agentPod) {
 	p.down()
 }
 
-// agentIsRemoved: commands say so, and the next up brings all to what it should be.
-func agentIsRemoved(p *agentPod) {
+// keeperDies, and the engine starts the agent again, which starts anew whose calls
+// nobody has answered.
+func keeperDies(p *agentPod) {
 	gate := p.gate("gate")
 	p.run("up", "-d").want(0)
 	p.clientWaits()
-	p.docker("rm", "-f", p.agent())
+	p.are("ready", "idle")
+	before, err := p.snapshot()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	kill(p.t, before.KeeperPID)
+	p.until(func(s snapshot) error {
+		if s.KeeperPID == before.KeeperPID {
+			return errors.New("the keeper is still there")
+		}
+		return nil
+	})
+	p.clientWaits()
+	p.are("ready", "idle")
+	gate.open()
+	p.are("exited", "client")
+	p.are("ready", "server")
+	p.down()
+}
+
+// agentIsGone by a command of the engine, which does not start it again: commands say
+// so, and the next up brings all to what it should be.
+func agentIsGone(p *agentPod, by ...string) {
+	gate := p.gate("gate")
+	p.run("up", "-d").want(0)
+	p.clientWaits()
+	p.docker(append(by, p.agent())...)
 	out := p.run("ps", "-a").want(0)
 	out.says("server-1", "idle-1", "client-1") // as Compose has it
 	for _, word := range []string{"upall: warning: the supervisor of project", "is gone", "idle-1", "`upall up`"} {

@@ -100,10 +100,15 @@ func (e *Engine) API() client.APIClient { return e.api }
 // Host is the engine's address, as "unix:///var/run/docker.sock".
 func (e *Engine) Host() string { return e.api.DaemonHost() }
 
-// Ping returns an error if the engine does not answer.
+// Ping returns an error if the engine takes no requests any more. Over connections
+// that it has it may still answer while it ends.
 func (e *Engine) Ping(ctx context.Context) error {
-	_, err := e.api.Ping(ctx, client.PingOptions{})
-	return err
+	fresh, err := client.New(client.WithHost(e.Host()))
+	if err != nil {
+		return err
+	}
+	_, err = fresh.Ping(ctx, client.PingOptions{})
+	return errors.Join(err, fresh.Close())
 }
 
 // ID is the engine's own name of itself.
