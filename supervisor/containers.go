@@ -51,7 +51,7 @@ func (s *supervisor) openContainers(since time.Time) error {
 	config := engine.Config{
 		Engine: s.engine, Project: project, EnvFiles: s.spec.EnvFiles, Plan: s.plan, Logger: s.Logger,
 		Directory: containersDir(s.state.Private()), WaitKillable: !s.disabled().Has(linux.WaitKillable) && linux.HasWaitKillable(),
-		Output: c.output, HasAgent: s.Agent != nil,
+		Output: c.output, HasAgent: s.Agent != nil, ShimDirectory: s.ShimDirectory,
 	}
 	if s.spec.Intercept {
 		config.Socket = s.state.Socket()

@@ -38,7 +38,9 @@ type Kept struct {
 type Config struct {
 	Project string // its name
 	Base    string // where state directories are
-	Version string // of upall
+	// ShimDirectory is where the shim is for as long as containers exist.
+	ShimDirectory string
+	Version       string // of upall
 	// Agent says in which container this is; nil: in none.
 	Agent *control.Agent
 	// Opened is called with a directory of the supervisor's own, and returns where

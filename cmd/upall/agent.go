@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 	"upall/supervisor/control"
 	"upall/supervisor/engine"
 	"upall/supervisor/engine/agent"
+	"upall/supervisor/process"
 )
 
 // The values of --agent: whether the supervisor of containers runs in a container
@@ -111,11 +113,29 @@ func engineSocket(host string) string {
 	return cmp.Or(os.Getenv("UPALL_ENGINE_SOCKET"), "/var/run/docker.sock")
 }
 
+// isOwnEngine tells whether the engine is a rootless one of this user.
+func isOwnEngine(e *engine.Engine) bool {
+	return e.IsRootless() && strings.HasPrefix(e.Host(), "unix://") && os.Geteuid() != 0
+}
+
+// directories are an agent's. Where a rootless engine runs as this user, it may write
+// where the user may.
+func directories(e *engine.Engine) agent.Directories {
+	if !isOwnEngine(e) {
+		return agent.Shared()
+	}
+	data := os.Getenv("XDG_DATA_HOME")
+	if data == "" {
+		data = filepath.Join(os.Getenv("HOME"), ".local", "share")
+	}
+	return agent.Directories{State: process.BaseDir(os.Getenv), Shim: filepath.Join(data, "upall")}
+}
+
 // dialAgent connects through the agent's socket where that is of this machine, and
 // else through the engine.
-func dialAgent(ctx context.Context, isHere bool, a *agent.Agent, project string) (*control.Client, error) {
-	if isHere {
-		client, err := control.Dial(ctx, agent.Socket(agent.Base, project))
+func dialAgent(ctx context.Context, e *engine.Engine, a *agent.Agent) (*control.Client, error) {
+	if e.NotHere() == nil || isOwnEngine(e) {
+		client, err := control.Dial(ctx, a.Socket())
 		if !errors.Is(err, fs.ErrNotExist) {
 			return client, err
 		}
@@ -128,11 +148,12 @@ func dialAgent(ctx context.Context, isHere bool, a *agent.Agent, project string)
 func findAgent(ctx context.Context, project string) (*control.Client, error) {
 	e, err := engine.Open(ctx, engine.NoStreams())
 	if err != nil {
-		client, err := control.Dial(ctx, agent.Socket(agent.Base, project))
-		if err != nil {
-			return nil, nil //nolint:nilnil,nilerr // who needs the engine says why it does not answer
+		for _, state := range []string{agent.Shared().State, process.BaseDir(os.Getenv)} {
+			if client, err := control.Dial(ctx, agent.Socket(state, project)); err == nil {
+				return client, nil
+			}
 		}
-		return client, nil
+		return nil, nil //nolint:nilnil,nilerr // who needs the engine says why it does not answer
 	}
 	client, err := findAgentOn(ctx, e, project)
 	if client == nil {
@@ -147,7 +168,7 @@ func findAgentOn(ctx context.Context, e *engine.Engine, project string) (*contro
 	if a == nil || err != nil {
 		return nil, err
 	}
-	client, err := dialAgent(ctx, e.NotHere() == nil, a, project)
+	client, err := dialAgent(ctx, e, a)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("project %q is another user's (container %s)", project, agent.Name(project))

@@ -81,8 +81,8 @@ func (u *upRun) beginAgent(ctx context.Context, beside *agent.Process, unlock fu
 	o.Enter = beside
 	s := &agentStart{done: make(chan struct{}), presumed: control.Snapshot{
 		API: control.Version, Version: version, Project: name, Phase: control.Idle, Life: 1,
-		Socket: process.Socket(agent.Base, name), WaitKillable: linux.HasWaitKillable(),
-		Agent: &control.Agent{Container: agent.Name(name), Engine: e.Host(), Owner: o.Owner},
+		Socket: process.Socket(o.State, name), WaitKillable: linux.HasWaitKillable(),
+		Agent: &control.Agent{Container: agent.Name(name), Engine: e.Host(), Owner: o.Owner, Shim: o.Shim},
 	}}
 	go func() {
 		defer close(s.done)
@@ -100,7 +100,11 @@ func (u *upRun) beginAgent(ctx context.Context, beside *agent.Process, unlock fu
 
 func agentOptions(e *engine.Engine, project string) agent.Options {
 	o := agent.Options{
-		Project: project, Owner: os.Geteuid(), Host: e.Host(), Socket: engineSocket(e.Host()), EngineID: e.ID(), AppArmor: e.HasAppArmor(),
+		Project: project, Directories: directories(e), Owner: os.Geteuid(),
+		Host: e.Host(), Socket: engineSocket(e.Host()), EngineID: e.ID(), AppArmor: e.HasAppArmor(),
+	}
+	if isOwnEngine(e) {
+		o.Owner = 0 // as whom the engine has this user
 	}
 	if level := os.Getenv("UPALL_LOG"); level != "" {
 		o.Env = append(o.Env, "UPALL_LOG="+level)
@@ -115,7 +119,7 @@ func startAgent(ctx context.Context, e *engine.Engine, image string, o agent.Opt
 	for {
 		a, err := agent.Start(ctx, e.API(), executable, image, o)
 		if err == nil {
-			return dialAgent(ctx, e.NotHere() == nil, a, o.Project)
+			return dialAgent(ctx, e, a)
 		}
 		if !errors.Is(err, agent.ErrExists) {
 			return nil, err

@@ -2,13 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
-	"strings"
 
 	"upall/supervisor/engine"
-	"upall/supervisor/engine/agent"
 )
 
 // engineFacts are what doctor knows of an engine.
@@ -17,7 +12,6 @@ type engineFacts struct {
 	hasListenerPath bool
 	notHere         error // why its containers are not on this machine
 	notLocal        error // why upall itself cannot look after them
-	noAgent         error // why it cannot run an agent
 }
 
 // docker looks for the engine that containers would run on.
@@ -28,9 +22,6 @@ func docker(ctx context.Context, s engine.Streams, agentMode string) []finding {
 	}
 	facts := engineFacts{
 		version: e.Version(), hasListenerPath: e.HasListenerPath(), notHere: e.NotHere(), notLocal: e.NotLocal(),
-	}
-	if e.IsRootless() && strings.HasPrefix(e.Host(), "unix://") {
-		_, facts.noAgent = os.Stat(agent.ShimDirectory)
 	}
 	findings := judgeEngine(facts, agentMode)
 	if err := e.Close(); err != nil {
@@ -57,21 +48,10 @@ func judgeEngine(e engineFacts, agentMode string) []finding {
 	}
 	place := finding{what: "in place", use: "upall itself supervises containers, because " + why}
 	if isAgent {
-		place = finding{
-			"agent", "a container of the engine supervises containers, because " + why, missing(e.noAgent),
-			"make the directory as root, once: a rootless engine may not",
-		}
+		place = finding{what: "agent", use: "a container of the engine supervises containers, because " + why}
 	}
 	return []finding{f, place, {
 		"mixed", "processes and containers may be in one project", e.notHere,
 		"give the processes a project of their own, or use an engine of root on this machine",
 	}}
-}
-
-// missing names the directory that a rootless engine needs.
-func missing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New(agent.ShimDirectory + " is not there")
-	}
-	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io/fs"
 	"strings"
 	"testing"
 
@@ -57,15 +56,6 @@ no   mixed   processes and containers may be in one project
 		{"rootless", engineFacts{version: "26.1.5", hasListenerPath: true, notHere: rootless, notLocal: rootless}, agentAuto, `
 yes  Docker  engine 26.1.5, hands connects over by itself
 yes  agent   a container of the engine supervises containers, because a rootless engine has namespaces of its own
-no   mixed   processes and containers may be in one project
-               because a rootless engine has namespaces of its own
-               give the processes a project of their own, or use an engine of root on this machine
-`},
-		{"rootless, without the directory", engineFacts{version: "26.1.5", hasListenerPath: true, notHere: rootless, notLocal: rootless, noAgent: fs.ErrNotExist}, agentAuto, `
-yes  Docker  engine 26.1.5, hands connects over by itself
-no   agent   a container of the engine supervises containers, because a rootless engine has namespaces of its own
-               because /var/lib/upall is not there
-               make the directory as root, once: a rootless engine may not
 no   mixed   processes and containers may be in one project
                because a rootless engine has namespaces of its own
                give the processes a project of their own, or use an engine of root on this machine

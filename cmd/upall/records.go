@@ -17,14 +17,14 @@ import (
 // have put them, or this user's agents of this machine's engine, if that was later.
 func recordBase(project string) string {
 	base := process.BaseDir(os.Getenv)
-	theirs, isOwn := ownDir(record.Dir(agent.Base, project))
+	theirs, isOwn := ownDir(record.Dir(agent.Shared().State, project))
 	if !isOwn {
 		return base
 	}
 	if ours, isOwn := ownDir(record.Dir(base, project)); isOwn && ours.ModTime().After(theirs.ModTime()) {
 		return base
 	}
-	return agent.Base
+	return agent.Shared().State
 }
 
 // ownDir returns what there is at path if it is this user's.
@@ -52,7 +52,7 @@ func (t *target) forget(ctx context.Context) (err error) {
 	if err := agent.RemoveEnded(ctx, e.API(), t.name); err != nil {
 		return err
 	}
-	if _, isLeft := ownDir(record.Dir(agent.Base, t.name)); !isLeft {
+	if _, isLeft := ownDir(record.Dir(agent.Shared().State, t.name)); !isLeft {
 		return nil
 	}
 	image, err := agent.Image(executable)

@@ -33,7 +33,7 @@ const (
 // newSupervise is what a keeper starts. It is no command for people.
 func newSupervise() *cobra.Command {
 	var in control.Agent
-	var engineID string
+	var state, engineID string
 	cmd := &cobra.Command{
 		Use:    "supervise PROJECT",
 		Short:  "Supervise a project",
@@ -41,15 +41,17 @@ func newSupervise() *cobra.Command {
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if in.Engine == "" {
-				return supervise(cmd.Context(), args[0], nil, "")
+				return supervise(cmd.Context(), args[0], process.BaseDir(os.Getenv), nil, "")
 			}
 			in.Container = agent.Name(args[0])
-			if err := becomeReplacement(args[0]); err != nil {
+			if err := becomeReplacement(in.Shim, args[0]); err != nil {
 				return err
 			}
-			return supervise(cmd.Context(), args[0], &in, engineID)
+			return supervise(cmd.Context(), args[0], state, &in, engineID)
 		},
 	}
+	cmd.Flags().StringVar(&state, "state", "", "`directory` of an agent's projects")
+	cmd.Flags().StringVar(&in.Shim, "shim", "", "`directory` of the shim, of an agent")
 	cmd.Flags().IntVar(&in.Owner, "owner", 0, "`user` ID of who may command an agent, besides root")
 	cmd.Flags().StringVar(&in.Engine, "engine", "", "address of the engine whose container this is")
 	cmd.Flags().BoolVar(&in.OnHost, "on-host", false, "an agent that runs processes too")
@@ -59,8 +61,8 @@ func newSupervise() *cobra.Command {
 
 // becomeReplacement executes what a newer upall has put in the place of this
 // executable, if it has. It comes before the keeper is spoken to.
-func becomeReplacement(project string) error {
-	path := agent.Replacement(project, os.Getppid())
+func becomeReplacement(shim, project string) error {
+	path := agent.Replacement(shim, project, os.Getppid())
 	there, err := os.Stat(path)
 	if err != nil {
 		return nil //nolint:nilerr // there is none
@@ -71,8 +73,9 @@ func becomeReplacement(project string) error {
 	return os.NewSyscallError("execve", syscall.Exec(path, os.Args, os.Environ()))
 }
 
-// supervise supervises a project, in an agent's container if in is given.
-func supervise(ctx context.Context, project string, in *control.Agent, engineID string) error {
+// supervise supervises a project, whose state is in base: in an agent's container if in
+// is given.
+func supervise(ctx context.Context, project, base string, in *control.Agent, engineID string) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	// Caught and not ignored: what is ignored would be so in every service.
@@ -90,7 +93,7 @@ func supervise(ctx context.Context, project string, in *control.Agent, engineID 
 	}
 	end, kill := stopSignals(signals)
 	config := supervisor.Config{
-		Project: project, Base: process.BaseDir(os.Getenv), Version: version,
+		Project: project, Base: base, ShimDirectory: agent.Shared().Shim, Version: version,
 		Agent: in,
 		Keep:  conn, Life: life, KeeperPID: os.Getppid(), KeeperGone: conn.Gone(), End: end, Kill: kill,
 		OpenEngine: func(ctx context.Context) (*engine.Engine, error) {
@@ -99,12 +102,15 @@ func supervise(ctx context.Context, project string, in *control.Agent, engineID 
 		Opened:    func(dir string) *slog.Logger { return openLog(filepath.Join(dir, "log")) },
 		Listening: func() { starter.say(saysListening) },
 	}
+	if in != nil {
+		config.ShimDirectory = in.Shim
+	}
 	for _, e := range entries {
 		config.Kept = append(config.Kept, supervisor.Kept(e))
 	}
 	err = supervisor.Serve(ctx, config)
 	if in != nil {
-		_ = os.Remove(agent.Replacement(project, os.Getppid())) // most have none
+		_ = os.Remove(agent.Replacement(in.Shim, project, os.Getppid())) // most have none
 	}
 	switch {
 	case errors.Is(err, supervisor.ErrEngineEnds):

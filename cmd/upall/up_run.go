@@ -18,6 +18,7 @@ import (
 	"upall/internal/linux"
 	"upall/supervisor/control"
 	"upall/supervisor/engine"
+	"upall/supervisor/engine/agent"
 )
 
 // upRun brings a project up: it creates what is missing, tells the project's
@@ -197,7 +198,10 @@ func (u *upRun) createContainers(ctx context.Context, before control.Snapshot) (
 	config := engine.Config{
 		Engine: u.containers, Project: u.project, EnvFiles: u.files.envFiles, Plan: u.plan, Logger: newLogger(os.Getenv("UPALL_LOG")),
 		Directory: filepath.Join(filepath.Dir(before.Socket), "containers"), WaitKillable: !linux.ParseDisabled(os.Getenv("UPALL_DISABLE")).Has(linux.WaitKillable) && before.WaitKillable,
-		Warn: u.warn, HasAgent: before.Agent != nil,
+		Warn: u.warn, HasAgent: before.Agent != nil, ShimDirectory: agent.Shared().Shim,
+	}
+	if before.Agent != nil {
+		config.ShimDirectory = before.Agent.Shim
 	}
 	if intercepts() {
 		config.Socket = before.Socket

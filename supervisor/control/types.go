@@ -74,7 +74,9 @@ type Snapshot struct {
 type Agent struct {
 	Container string `json:"container"`
 	Engine    string `json:"engine"` // as who has started it reaches it
-	Owner     int    `json:"owner"`  // user ID
+	Owner     int    `json:"owner"`  // user ID, of the engine's user namespace
+	// Shim is the directory where containers find the shim.
+	Shim string `json:"shim_directory"`
 	// OnHost: it is in the namespaces of the host, and runs processes there.
 	OnHost bool `json:"on_host,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 
 	"upall/compose"
 	"upall/intercept/seccomp"
+	"upall/intercept/shim"
 )
 
 // Config says what Create makes and what a Runtime runs. The two may be in
@@ -23,8 +24,11 @@ type Config struct {
 	Socket string
 	// Directory is for files that containers see, and for what a later Runtime is
 	// to know; its parents are upall's alone.
-	Directory    string
-	WaitKillable bool // held calls ignore signals but deadly ones
+	Directory string
+	// ShimDirectory is where the shim is for as long as containers exist; its parents
+	// are readable for the engine.
+	ShimDirectory string
+	WaitKillable  bool // held calls ignore signals but deadly ones
 	// HasAgent: the Runtime is where the engine's containers are, and the caller of
 	// Create need not be.
 	HasAgent bool
@@ -57,8 +61,10 @@ func newPlanned(c Config) planned {
 
 // shimOf is the hand-over of an instance that needs the shim.
 func (r *planned) shimOf(instance string) shimHandOver {
-	return shimHandOver{program: shimPath, directory: filepath.Join(r.Directory, instance), waitKillable: r.WaitKillable}
+	return shimHandOver{program: r.shimPath(), directory: filepath.Join(r.Directory, instance), waitKillable: r.WaitKillable}
 }
+
+func (r *planned) shimPath() string { return filepath.Join(r.ShimDirectory, shim.Name) }
 
 func filterOf(s *compose.Service) seccomp.Filter {
 	return seccomp.Filter{AllowIOURing: s.Settings.AllowIOURing}

@@ -72,7 +72,7 @@ func Create(ctx context.Context, c Config, o CreateOptions) error {
 	}
 	r.keepDigests(have)
 	if !r.HasAgent && slices.ContainsFunc(r.project.ServiceNames(), r.needsShim) {
-		if err := installShim(shimPath); err != nil {
+		if err := installShim(r.shimPath()); err != nil {
 			return err
 		}
 	}

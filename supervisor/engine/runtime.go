@@ -171,7 +171,7 @@ func (p *present) writeShimFiles(instances []string) error {
 			return err
 		}
 		if p.HasAgent { // who has created the container could not
-			if err := installShim(shimPath); err != nil {
+			if err := installShim(p.shimPath()); err != nil {
 				return fmt.Errorf("prepare the shim of %s: %w", instance, err)
 			}
 		}

@@ -13,7 +13,6 @@ import (
 
 	"upall/intercept/seccomp"
 	"upall/intercept/shim"
-	"upall/supervisor/engine/agent"
 )
 
 // The shim in a container: this executable, bind-mounted read-only, and a
@@ -113,8 +112,6 @@ func linkSocket(socket, path string) error {
 	}
 	return os.Chmod(path, 0o666)
 }
-
-const shimPath = agent.ShimDirectory + "/" + shim.Name
 
 // installShim copies this executable to path, if another is there.
 func installShim(path string) (err error) {

@@ -24,7 +24,11 @@ type Agent struct {
 	api     client.APIClient
 	id      string
 	project string
+	Directories
 }
+
+// Socket is the path of its control API on the engine's machine.
+func (a *Agent) Socket() string { return Socket(a.State, a.project) }
 
 // Find returns the project's agent, nil if none runs.
 func Find(ctx context.Context, api client.APIClient, project string) (*Agent, error) {
@@ -46,7 +50,7 @@ func find(ctx context.Context, api client.APIClient, project string, states ...c
 		return nil, fmt.Errorf("look for the agent of project %q: %w", project, err)
 	}
 	for _, c := range list.Items {
-		all = append(all, &Agent{api, c.ID, project})
+		all = append(all, &Agent{api, c.ID, project, Directories{c.Labels[stateLabel], c.Labels[shimLabel]}})
 	}
 	return all, nil
 }
@@ -68,7 +72,7 @@ func RemoveSelf(ctx context.Context, api client.APIClient, project string) error
 	if err != nil {
 		return err
 	}
-	return (&Agent{api, id, project}).remove(ctx)
+	return (&Agent{api: api, id: id, project: project}).remove(ctx)
 }
 
 // Start starts the project's agent from the image that the executable goes into, which
@@ -82,7 +86,7 @@ func Start(ctx context.Context, api client.APIClient, executable, image string, 
 	if err != nil {
 		return nil, fmt.Errorf("create the agent: %w", err)
 	}
-	a := &Agent{api, created.ID, o.Project}
+	a := &Agent{api, created.ID, o.Project, o.Directories}
 	if err := a.start(ctx); err != nil {
 		return nil, errors.Join(err, a.remove(context.WithoutCancel(ctx)))
 	}

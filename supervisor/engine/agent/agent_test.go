@@ -53,7 +53,7 @@ func TestCreate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			engine := &creator{answers: test.answers}
-			created, err := create(t.Context(), engine, write(t, "the program"), describe(Options{Project: "shop"}, "upall-agent:0123"))
+			created, err := create(t.Context(), engine, write(t, "the program"), describe(Options{Project: "shop", Directories: Shared()}, "upall-agent:0123"))
 			if !errors.Is(err, test.want) || err == nil && created.ID != "id" {
 				t.Errorf("created %q (%v), want %v", created.ID, err, test.want)
 			}
@@ -68,7 +68,7 @@ func TestCreate(t *testing.T) {
 func TestStartExists(t *testing.T) {
 	t.Parallel()
 	engine := &creator{answers: []error{errdefs.ErrConflict}}
-	if _, err := Start(t.Context(), engine, write(t, "the program"), "upall-agent:0123", Options{Project: "shop"}); !errors.Is(err, ErrExists) {
+	if _, err := Start(t.Context(), engine, write(t, "the program"), "upall-agent:0123", Options{Project: "shop", Directories: Shared()}); !errors.Is(err, ErrExists) {
 		t.Errorf("the error is %v, want ErrExists", err)
 	}
 }

@@ -9,16 +9,23 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// Base is the directory of the engine's machine in which agents have the state of
-// their projects, as a supervisor of root there. It has the same path in the
-// container: the engine is given paths of it.
-const Base = "/run/upall"
+// Directories are what an agent has of the engine's machine, at the same paths in its
+// container: the engine is given paths of both.
+type Directories struct {
+	// State is where the states of projects are, as a supervisor has them.
+	State string
+	// Shim is where containers find the shim for as long as they exist, over restarts
+	// of the machine too.
+	Shim string
+}
 
-// ShimDirectory is where containers find the shim for as long as they exist, over
-// restarts of the machine too.
-const ShimDirectory = "/var/lib/upall"
+// Shared returns the directories on machines where the engine is root's.
+func Shared() Directories { return Directories{"/run/upall", "/var/lib/upall"} }
 
 const (
+	// stateLabel and shimLabel have the Directories.
+	stateLabel = "dev.upall.state"
+	shimLabel  = "dev.upall.shim"
 	// label of an agent's container has the project's name; of its image, "".
 	label = "dev.upall.agent"
 	// aboutLabel says to people what this is.
@@ -66,6 +73,7 @@ func HostCapabilities() []Capability {
 // Options describe an agent.
 type Options struct {
 	Project string
+	Directories
 	// Owner is the ID of the user who may use the control API, besides root.
 	Owner int
 	// Host is the engine as the caller reaches it.
@@ -93,9 +101,8 @@ type Process struct {
 func Name(project string) string { return project + "-upall-agent" }
 
 // Socket is the path of the control API of a project's agent, on the engine's
-// machine: its owner may connect to it, and pass through the directory. base is Base
-// but for tests.
-func Socket(base, project string) string { return path.Join(base, project, "control.sock") }
+// machine: its owner may connect to it, and pass through the directory state.
+func Socket(state, project string) string { return path.Join(state, project, "control.sock") }
 
 // describe returns the container of an agent.
 func describe(o Options, image string) client.ContainerCreateOptions {
@@ -105,10 +112,10 @@ func describe(o Options, image string) client.ContainerCreateOptions {
 			Image:      image,
 			Entrypoint: []string{"/" + keeper, "--", program},
 			Cmd: []string{
-				"supervise", "--owner", strconv.Itoa(o.Owner), "--engine", o.Host, "--engine-id", o.EngineID, "--", o.Project,
+				"supervise", "--state", o.State, "--shim", o.Shim, "--owner", strconv.Itoa(o.Owner), "--engine", o.Host, "--engine-id", o.EngineID, "--", o.Project,
 			},
 			Env:         append([]string{"DOCKER_HOST=unix://" + engineSocket}, o.Env...),
-			Labels:      map[string]string{label: o.Project, aboutLabel: about, ownerLabel: strconv.Itoa(o.Owner)},
+			Labels:      map[string]string{label: o.Project, aboutLabel: about, ownerLabel: strconv.Itoa(o.Owner), stateLabel: o.State, shimLabel: o.Shim},
 			StopTimeout: new(stopSeconds),
 			// Besides NetworkMode, it saves the engine a hook at the start.
 			NetworkDisabled: true,
@@ -128,8 +135,8 @@ func describe(o Options, image string) client.ContainerCreateOptions {
 			// Binds, not Mounts: the engine makes directories that are missing.
 			Binds: []string{
 				o.Socket + ":" + engineSocket,
-				Base + ":" + Base,
-				ShimDirectory + ":" + ShimDirectory,
+				o.State + ":" + o.State,
+				o.Shim + ":" + o.Shim,
 				groups + ":" + groups + ":ro",
 			},
 		},

@@ -12,10 +12,10 @@ import (
 )
 
 // Replacement is the path of the executable that later lives of the supervisor in an
-// agent are to be, in the container. The keeper's process ID tells agents of one
-// project apart.
-func Replacement(project string, keeperPID int) string {
-	return path.Join(ShimDirectory, fmt.Sprintf("%s-agent-%d", project, keeperPID))
+// agent are to be, in the container. shim is Directories.Shim. The keeper's process ID
+// tells agents of one project apart.
+func Replacement(shim, project string, keeperPID int) string {
+	return path.Join(shim, fmt.Sprintf("%s-agent-%d", project, keeperPID))
 }
 
 // Replace puts an executable there.
@@ -25,7 +25,7 @@ func (a *Agent) Replace(ctx context.Context, executable string, keeperPID int) e
 		return fmt.Errorf("read upall's executable: %w", err)
 	}
 	defer func() { _ = file.Close() }() // only read
-	target := Replacement(a.project, keeperPID)
+	target := Replacement(a.Shim, a.project, keeperPID)
 	source, sink := io.Pipe()
 	defer func() { _ = source.Close() }() // ends the packing, if the engine has not read all
 	go func() {

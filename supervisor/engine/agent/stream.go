@@ -22,7 +22,7 @@ import (
 // container is gone.
 func (a *Agent) Dial(ctx context.Context) (net.Conn, error) {
 	created, err := a.api.ExecCreate(ctx, a.id, client.ExecCreateOptions{
-		Cmd:         []string{"/" + program, "relay", Socket(Base, a.project)},
+		Cmd:         []string{"/" + program, "relay", a.Socket()},
 		AttachStdin: true, AttachStdout: true, AttachStderr: true,
 	})
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // it does not run any more
