@@ -33,27 +33,41 @@ type ownEngine struct {
 // newOwnEngine starts an engine like that one.
 func newOwnEngine(t *testing.T, like testenv.Engine) *ownEngine {
 	t.Helper()
+	e := prepareEngine(t, like)
+	e.write("containerd.toml", fmt.Sprintf("version = 2\nroot = %q\nstate = %q\n[grpc]\naddress = %q\n",
+		e.file("containerd"), e.file("containerd-state"), e.file("containerd.sock")))
+	e.daemon("containerd", "--config", e.file("containerd.toml"))
+	testenv.Eventually(t, patience, func() error {
+		_, err := os.Stat(e.file("containerd.sock"))
+		return err
+	})
+	e.start()
+	e.load(like, "upall-test/busybox:1")
+	return e
+}
+
+// prepareEngine makes the folder of an engine.
+func prepareEngine(t *testing.T, like testenv.Engine) *ownEngine {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "upall-engine-") // not the test's own: sockets have short paths
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		err = os.Chmod(dir, 0o711) // other users reach the socket
 	}
-	if err := os.Chmod(dir, 0o711); err != nil { // other users reach the socket
+	if err != nil {
 		t.Fatal(err)
 	}
 	e := &ownEngine{t: t, dir: dir, cgroup: filepath.Base(dir), path: programsOf(t, like)}
 	t.Cleanup(e.remove)
 	e.Engine = testenv.Engine{Host: "unix://" + e.file("docker.sock"), Version: like.Version, API: like.API}
-	config := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\n[grpc]\naddress = %q\n", e.file("containerd"), e.file("containerd-state"), e.file("containerd.sock"))
-	for name, content := range map[string]string{"containerd.toml": config, "daemon.json": "{}"} {
-		if err := os.WriteFile(e.file(name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	e.daemon("containerd", "--config", e.file("containerd.toml"))
-	e.await(e.file("containerd.sock"))
-	e.start()
-	e.load(like, "upall-test/busybox:1")
+	e.write("daemon.json", "{}") // else it reads that of the machine's
 	return e
+}
+
+func (e *ownEngine) write(name, content string) {
+	e.t.Helper()
+	if err := os.WriteFile(e.file(name), []byte(content), 0o644); err != nil {
+		e.t.Fatal(err)
+	}
 }
 
 func (e *ownEngine) file(name string) string { return filepath.Join(e.dir, name) }
@@ -86,9 +100,21 @@ func programsOf(t *testing.T, e testenv.Engine) string {
 // start starts the engine, also again.
 func (e *ownEngine) start() {
 	e.t.Helper()
-	e.daemon("dockerd", "--config-file", e.file("daemon.json"), "--containerd", e.file("containerd.sock"),
-		"--data-root", e.file("data"), "--exec-root", e.file("exec"), "--pidfile", e.file("docker.pid"), "--host", e.Host, "--group", "docker",
-		"--default-address-pool", "base="+newSubnet()+".0/24,size=26", "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", "/"+e.cgroup)
+	e.daemon("dockerd", append(e.options(), "--containerd", e.file("containerd.sock"), "--group", "docker",
+		"--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", "/"+e.cgroup)...)
+	e.awaitAnswer()
+}
+
+// options are those that each engine has of the same kind.
+func (e *ownEngine) options() []string {
+	return []string{
+		"--config-file", e.file("daemon.json"), "--data-root", e.file("data"), "--exec-root", e.file("exec"), "--pidfile", e.file("docker.pid"),
+		"--host", e.Host, "--default-address-pool", "base=" + newSubnet() + ".0/24,size=26",
+	}
+}
+
+func (e *ownEngine) awaitAnswer() {
+	e.t.Helper()
 	testenv.Eventually(e.t, patience, func() error {
 		out, err := e.docker("version").CombinedOutput()
 		if err != nil {
@@ -105,26 +131,23 @@ func (e *ownEngine) docker(args ...string) *exec.Cmd {
 // daemon starts a program, in a session of its own.
 func (e *ownEngine) daemon(name string, args ...string) {
 	e.t.Helper()
+	e.keep(name, exec.Command("unshare", append([]string{"--net", "env", "PATH=" + e.path, name}, args...)...))
+}
+
+// keep starts a command that goes on, and ends with the engine.
+func (e *ownEngine) keep(name string, command *exec.Cmd) {
+	e.t.Helper()
 	log, err := os.OpenFile(e.file(name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		e.t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }() // the daemon has it
-	command := exec.Command("unshare", append([]string{"--net", "env", "PATH=" + e.path, name}, args...)...)
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := command.Start(); err != nil {
 		e.t.Fatal(err)
 	}
 	e.daemons = append(e.daemons, command)
-}
-
-func (e *ownEngine) await(path string) {
-	e.t.Helper()
-	testenv.Eventually(e.t, patience, func() error {
-		_, err := os.Stat(path)
-		return err
-	})
 }
 
 // end ends the daemon that was started last, and waits for its end.
@@ -157,9 +180,11 @@ func (e *ownEngine) load(from testenv.Engine, image string) {
 // remove ends the engine and removes what it leaves.
 func (e *ownEngine) remove() {
 	if e.t.Failed() {
-		for _, name := range []string{"containerd", "dockerd"} {
-			log, err := os.ReadFile(e.file(name + ".log"))
-			e.t.Logf("the end of %s's log: %v\n%s", name, err, tail(string(log)))
+		logs, err := filepath.Glob(e.file("*.log"))
+		for _, path := range logs {
+			var log []byte
+			log, err = os.ReadFile(path)
+			e.t.Logf("the end of %s: %v\n%s", path, err, tail(string(log)))
 		}
 	}
 	for len(e.daemons) > 0 {
