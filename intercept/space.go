@@ -69,11 +69,10 @@ func (i *Interceptor) netNSOf(pid int) (*linux.NetNS, linux.NetNSID) {
 // enter finds the space of a new source. It owns ns from now on.
 func (i *Interceptor) enter(ns *linux.NetNS, id linux.NetNSID) *space {
 	s := i.spaces[id]
-	switch {
-	case s == nil:
+	if s == nil {
 		s = newSpace(id, ns)
 		i.spaces[id] = s
-	default:
+	} else {
 		i.closeNS(ns)
 	}
 	s.sources++

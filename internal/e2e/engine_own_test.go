@@ -180,11 +180,10 @@ func (e *ownEngine) load(from testenv.Engine, image string) {
 // remove ends the engine and removes what it leaves.
 func (e *ownEngine) remove() {
 	if e.t.Failed() {
-		logs, err := filepath.Glob(e.file("*.log"))
-		for _, path := range logs {
-			var log []byte
-			log, err = os.ReadFile(path)
-			e.t.Logf("the end of %s: %v\n%s", path, err, tail(string(log)))
+		for _, name := range []string{"containerd", "dockerd", "rootless"} {
+			if log, err := os.ReadFile(e.file(name + ".log")); err == nil { // else there is no such daemon
+				e.t.Logf("the end of the log of %s:\n%s", name, tail(string(log)))
+			}
 		}
 	}
 	for len(e.daemons) > 0 {
