@@ -184,10 +184,10 @@ func (s *supervisor) bringBack(l *left) error {
 	}
 	for _, i := range s.machine.instances {
 		details, err := s.containers().runtime.Details(s.ctx, i.Name)
-		if err != nil {
-			return err
+		if err != nil { // it was removed, maybe
+			s.warn(i.service.Name, fmt.Sprintf("not started again: %v", err))
 		}
-		i.Wanted = l.wanted[i.Name] && (unattended[i.Name] || details.RestartsWithEngine)
+		i.Wanted = err == nil && l.wanted[i.Name] && (unattended[i.Name] || details.RestartsWithEngine)
 		i.Code = details.Code
 	}
 	s.tellProject(event.Starting, 0, "the engine was started again")
