@@ -107,7 +107,7 @@ func (s *source) meet(found route) {
 	if !found.isOpen {
 		s.outside++
 	}
-	s.post(func() { s.counts(s, t, key, found.isOpen) })
+	s.inLoop(func() { s.counts(s, t, key, found.isOpen) })
 }
 
 // counts has the loop know a tally of a source.

@@ -36,7 +36,7 @@ func (s *source) connectsLocal(n *seccomp.Notification, to netip.AddrPort) {
 	}
 	s.local[to.Port()] = true
 	if s.isStream(n) {
-		s.post(func() { s.meetLocal(s, to) })
+		s.inLoop(func() { s.meetLocal(s, to) })
 	}
 }
 

@@ -207,11 +207,18 @@ func (s *source) handOver(id uint64, f func()) {
 		}()
 		f()
 	}
+	s.inLoop(guarded)
+}
+
+// inLoop has the loop run f. While calls of an earlier process are decided on, that is
+// where this is already: it must not wait for itself, as it would to post f where much
+// has come meanwhile.
+func (s *source) inLoop(f func()) {
 	if s.redo != nil {
-		guarded() // in the loop already
+		f()
 		return
 	}
-	s.post(guarded)
+	s.post(f)
 }
 
 // socket duplicates the descriptor in the call's first argument. If it is no
