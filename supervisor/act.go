@@ -24,6 +24,9 @@ type waiter struct {
 // Act does something with services of the project, and returns when it is done.
 func (s *supervisor) Act(ctx context.Context, a control.Action) error {
 	sig, err := otherSignal(a)
+	if err == nil && a.Verb != control.End {
+		err = s.awaitReturn(ctx)
+	}
 	if err != nil {
 		return err
 	}

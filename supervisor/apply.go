@@ -22,7 +22,10 @@ import (
 // differs is made anew, the rest goes on. What is not in the Spec goes on too, but
 // for instances of a service that has fewer, and what Spec.Only leaves out.
 func (s *supervisor) Apply(ctx context.Context, spec *control.Spec) error {
-	var err error
+	err := s.awaitReturn(ctx)
+	if err != nil {
+		return err
+	}
 	if !s.do(func() { err = s.apply(ctx, spec) }) {
 		return errEnding
 	}
@@ -158,7 +161,7 @@ func environment(env []string) map[string]string {
 // use opens what the Spec needs, before anything of it is started.
 func (s *supervisor) use(spec *control.Spec, isFirst bool) error {
 	s.spec, s.plan = spec, spec.Plan
-	if isFirst {
+	if s.machine == nil {
 		s.machine = newMachine(s.plan, spec.Ending, spec.Grace)
 	}
 	s.board.follow(s.plan, spec.Intercept)

@@ -2,79 +2,44 @@ package supervisor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
 	"upall/internal/event"
 	"upall/supervisor/control"
+	"upall/supervisor/engine"
+	"upall/supervisor/engine/agent"
 )
 
 // An agent is a container, so it ends with its engine, which starts it again with
 // itself. It cannot go on as after a crash: no descriptor is left, and no container.
-// It brings up again what the engine would, had it somebody to hand over to.
+// It brings up again what the engine would, had it somebody to hand over to. So it
+// does when the engine starts it again because its keeper was killed.
 
-// ErrEngineEnds says that a supervisor in an agent ends with its engine. The project
-// is left for when the engine starts the agent again.
-var ErrEngineEnds = errors.New("the engine ends, and the agent with it")
+// Files in the private state directory.
+const (
+	// keyFile has the key of the agent's container.
+	keyFile = "container"
+	// remainsFile has the remains that are being brought up again.
+	remainsFile = "remains.json"
+)
 
-// enginePatience is how long an engine may take to say that it is there.
-const enginePatience = 5 * time.Second
-
-// comesBack tells whether this is an agent that its engine starts again. One with
-// processes of the host is not: they end with it.
-func (s *supervisor) comesBack() bool { return s.Agent != nil && !s.Agent.OnHost }
-
-// endOrLeave ends the project if it is the agent alone that somebody ends. An engine
-// that ends does not answer any more.
-func (s *supervisor) endOrLeave() {
-	if !s.comesBack() || s.engine == nil {
-		s.end(nil)
-		return
-	}
-	e := s.engine
-	s.work.Go(func() {
-		ctx, cancel := context.WithTimeout(s.ctx, enginePatience)
-		defer cancel()
-		err := e.Ping(ctx)
-		s.give(func() {
-			if err == nil {
-				s.end(nil)
-				return
-			}
-			s.Logger.Info("the engine ends", "error", err)
-			s.leaving = fmt.Sprintf("the engine at %s ends, and the project's containers with it", s.Agent.Engine)
-			s.tellProject(event.StateStopping, 0, s.leaving)
-		})
-	})
+// remains are what an earlier run of the agent's container has left of the project.
+type remains struct {
+	Spec   *control.Spec   `json:"spec"`
+	Wanted map[string]bool `json:"wanted"` // instances that were to run
+	// Metadata of the instances' containers. Others are somebody else's by now.
+	Metadata map[string]string `json:"metadata"`
 }
 
-// tryLeave is over when no container is left whose calls have to be answered.
-func (s *supervisor) tryLeave() {
-	if s.leaving != "" && !s.left && (s.interceptor == nil || s.interceptor.IsIdle()) {
-		s.left = true
-		s.tellProject(event.StateOver, startFailedCode, s.leaving+
-			": once it is back, what it is to restart (restart: always or unless-stopped) is started again, and `upall up` starts all")
-	}
-}
-
-// closeState leaves the directory where the supervisor is to come back.
-func (s *supervisor) closeState() error {
-	if s.left {
-		return s.state.Leave()
-	}
-	return s.state.Close()
-}
-
-// containerFile in the private state directory names the agent's container.
-const containerFile = "container"
-
-// left is what a container of the engine has left of its project when it was ended.
-type left struct {
-	spec   *control.Spec
-	wanted map[string]bool // instances
+// comesBack tells whether this is an agent that its engine starts again.
+func (s *supervisor) comesBack() bool {
+	return s.Agent != nil && agent.ComesBack(s.Agent.Engine, s.Agent.OnHost)
 }
 
 // noteContainer has a later run of the same container know that this was it.
@@ -82,35 +47,38 @@ func (s *supervisor) noteContainer() error {
 	if !s.comesBack() {
 		return nil
 	}
-	name, err := os.Hostname()
-	if err != nil {
-		return err
-	}
-	return writeFile(s.statePath(containerFile), []byte(name))
+	return writeFile(s.statePath(keyFile), []byte(s.ContainerKey))
 }
 
-// findLeft finds the project that an earlier run of this container had, nil if there
+// findRemains finds the project that an earlier run of this container had, nil if there
 // was none. What another has left is not this one's to go on with: somebody brings the
 // project up anew.
-func (s *supervisor) findLeft() *left {
-	if !s.comesBack() || s.Life > 1 {
-		return nil
-	}
+func (s *supervisor) findRemains() *remains {
 	private := filepath.Join(s.Base, s.Project, "private")
-	was, err := os.ReadFile(filepath.Join(private, containerFile))
-	if name, nameErr := os.Hostname(); err != nil || nameErr != nil || string(was) != name {
+	if key, err := os.ReadFile(filepath.Join(private, keyFile)); !s.comesBack() || err != nil || string(key) != s.ContainerKey {
 		return nil
 	}
-	l, err := readLeft(private)
+	r, err := readRemains(private, s.Life)
 	if err != nil {
 		s.Logger.Error("bring the project up again", "error", err)
 		return nil
 	}
-	return l
+	return r
 }
 
-// readLeft returns nil for a project that was not up, or was to end.
-func readLeft(private string) (*left, error) {
+// readRemains returns nil for a project that was not up, or was to end, and for lives
+// that go on with one.
+func readRemains(private string, life int) (*remains, error) {
+	data, err := os.ReadFile(filepath.Join(private, remainsFile))
+	switch {
+	case err == nil: // they have not been brought up yet
+		r := &remains{}
+		return r, json.Unmarshal(data, r)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case life > 1:
+		return nil, nil //nolint:nilnil // there are none
+	}
 	saved, _, err := readState(private)
 	if err != nil || saved.Ending {
 		return nil, err
@@ -125,72 +93,131 @@ func readLeft(private string) (*left, error) {
 			return nil, err
 		}
 	}
-	l := &left{spec, map[string]bool{}}
+	if m.stopping {
+		return nil, nil //nolint:nilnil // somebody has stopped it
+	}
+	r := &remains{spec, map[string]bool{}, saved.Metadata}
 	for _, i := range m.instances {
-		l.wanted[i.Name] = i.Wanted
+		r.Wanted[i.Name] = i.Wanted && !i.hasEnded()
 	}
-	return l, nil
+	return r, nil
 }
 
-// comeBack brings a project up again. What keeps it from that is told; then there is
-// no project, and the supervisor ends if nobody gives it one.
-func (s *supervisor) comeBack(l *left) {
-	err := s.awaitEngine()
+// keepRemains has a run of the container that ends before they are brought up leave
+// them to the next.
+func (s *supervisor) keepRemains(r *remains) error {
+	data, err := json.Marshal(r)
 	if err == nil {
-		err = s.bringBack(l)
+		err = writeFile(s.statePath(remainsFile), data)
 	}
-	if err != nil {
-		s.Logger.Error("bring the project up again", "error", err)
-		s.warn("", fmt.Sprintf("the engine has started upall's agent again, which could not bring the project up: %v", err))
-	}
+	return err
 }
 
-// awaitEngine waits until the engine can be asked: it starts containers before it
-// answers.
-func (s *supervisor) awaitEngine() (err error) {
+// returning is what the engine says of a project that comes back.
+type returning struct {
+	engine     *engine.Engine
+	unattended map[string]bool // instances that ran without anybody to answer them
+	containers map[string]engine.Details
+}
+
+// comeBack brings a project up again, once the engine answers. A supervisor that cannot
+// do it ends.
+func (s *supervisor) comeBack(r *remains) {
+	s.tellProject(event.Starting, 0, "the engine has started upall's agent again")
+	s.work.Go(func() {
+		found, err := s.askReturning()
+		isTaken := s.do(func() {
+			defer close(s.returned)
+			s.engine = found.engine
+			if err == nil {
+				err = s.bringBack(r, found)
+			}
+			if err != nil {
+				s.Logger.Error("bring the project up again", "error", err)
+				s.tellProject(event.Failed, startFailedCode, fmt.Sprintf("started again with the engine, upall's agent could not bring the project up: %v", err))
+				s.ending, s.machine = true, nil
+			}
+		})
+		if !isTaken && found.engine != nil {
+			s.Logger.Info("the supervisor ends before it has come back", "error", found.engine.Close())
+		}
+	})
+}
+
+// askReturning stops what runs and has nobody to answer it: the engine has started it
+// before it answered.
+func (s *supervisor) askReturning() (r returning, err error) {
+	if r.engine, err = s.awaitEngine(); err != nil {
+		return r, err
+	}
+	if r.unattended, err = r.engine.StopUnattended(s.ctx, s.Project, s.Logger); err != nil {
+		return r, err
+	}
+	r.containers, err = r.engine.Details(s.ctx, s.Project)
+	return r, err
+}
+
+func (s *supervisor) awaitEngine() (*engine.Engine, error) {
 	again := time.NewTicker(engineInterval)
 	defer again.Stop()
 	for {
-		if s.engine, err = s.OpenEngine(s.ctx); err == nil {
-			return nil
+		e, err := s.OpenEngine(s.ctx)
+		if err == nil {
+			return e, nil
 		}
 		select {
 		case <-again.C:
-		case <-s.End:
-			return err
 		case <-s.ctx.Done():
-			return err
+			return nil, err
 		}
 	}
 }
 
-// bringBack starts what was wanted and is to be restarted with the engine. Nobody
-// answers what has run meanwhile, which is started anew.
-func (s *supervisor) bringBack(l *left) error {
-	unattended, err := s.engine.StopUnattended(s.ctx, s.Project, s.Logger)
-	if err != nil {
+// bringBack starts what was wanted and is to be restarted with the engine, and what
+// has run unattended.
+func (s *supervisor) bringBack(r *remains, found returning) (err error) {
+	if r.Spec.Services == nil {
+		r.Spec.Services = serviceNames(r.Spec.Plan)
+	}
+	s.machine, s.wasUp = newMachine(r.Spec.Plan, r.Spec.Ending, r.Spec.Grace), true // one that does not start leaves the others alone
+	areOurs := false
+	for _, i := range s.machine.instances {
+		c, is := found.containers[i.Name]
+		is = is && c.Metadata == r.Metadata[i.Name]
+		areOurs = areOurs || is
+		i.Wanted = is && r.Wanted[i.Name] && (found.unattended[i.Name] || c.RestartsWithEngine)
+		i.Code = c.Code
+	}
+	if !areOurs {
+		return errors.New("its containers are gone, or were made by somebody else")
+	}
+	// From here on a later life goes on as after a crash.
+	if s.specFile, err = s.saveSpec(r.Spec); err != nil {
 		return err
 	}
-	if l.spec.Services == nil {
-		l.spec.Services = serviceNames(l.spec.Plan)
-	}
-	if s.specFile, err = s.saveSpec(l.spec); err != nil {
+	s.saveState()
+	if err := os.Remove(s.statePath(remainsFile)); err != nil {
 		return err
 	}
 	s.openRecord()
-	if err := s.use(l.spec, true); err != nil {
-		s.spec, s.machine = nil, nil // as if there were none
+	if err := s.use(r.Spec, true); err != nil {
 		return err
 	}
-	for _, i := range s.machine.instances {
-		details, err := s.containers().runtime.Details(s.ctx, i.Name)
-		if err != nil { // it was removed, maybe
-			s.warn(i.service.Name, fmt.Sprintf("not started again: %v", err))
-		}
-		i.Wanted = err == nil && l.wanted[i.Name] && (unattended[i.Name] || details.RestartsWithEngine)
-		i.Code = details.Code
-	}
-	s.tellProject(event.Starting, 0, "the engine was started again")
 	s.step(begin{})
+	return nil
+}
+
+// awaitReturn waits until a project has come back, if it does: nothing else may be
+// done with it meanwhile but to end it.
+func (s *supervisor) awaitReturn(ctx context.Context) error {
+	if s.returned == nil {
+		return nil
+	}
+	select {
+	case <-s.returned:
+	case <-s.over:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	return nil
 }

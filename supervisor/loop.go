@@ -61,7 +61,7 @@ func (s *supervisor) next() (at time.Time, ok bool) {
 }
 
 func (s *supervisor) isOver() bool {
-	return s.left || s.ending && (s.machine == nil || s.isOverTold && s.machine.isDone())
+	return s.hasLeft || s.ending && (s.machine == nil || s.isOverTold && s.machine.isDone())
 }
 
 // input takes what other goroutines have to say.

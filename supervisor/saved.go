@@ -50,6 +50,9 @@ func (s *supervisor) saveSpec(spec *control.Spec) (file string, err error) {
 // saveState keeps what the loop has decided. Where that fails the project goes on
 // without: a crash may then repeat what was done.
 func (s *supervisor) saveState() {
+	if s.leaving != "" { // the engine's ends of containers are nobody's will
+		return
+	}
 	machine, err := s.machine.save()
 	saved := savedState{Spec: s.specFile, Machine: machine, Metadata: s.metadata, IsUp: s.isUp, WasUp: s.wasUp, Ending: s.ending}
 	if s.failed != nil {

@@ -40,7 +40,9 @@ type Config struct {
 	Base    string // where state directories are
 	// ShimDirectory is where the shim is for as long as containers exist.
 	ShimDirectory string
-	Version       string // of upall
+	// ContainerKey tells an agent's container from others of the project.
+	ContainerKey string
+	Version      string // of upall
 	// Agent says in which container this is; nil: in none.
 	Agent *control.Agent
 	// Opened is called with a directory of the supervisor's own, and returns where
@@ -99,13 +101,14 @@ type supervisor struct {
 	waiters                                   []waiter // for actions to be done
 	savedAt                                   time.Time
 	isOverTold, isTellingOver, isStoppingTold bool
-	isUp                                      bool   // every instance was started, since the last Apply
-	wasUp                                     bool   // ever
-	failed                                    error  // what keeps the project from coming up
-	ending                                    bool   // the supervisor ends with its project
-	forgets                                   bool   // and removes its records
-	leaving                                   string // why it ends with the engine, "" while it does not
-	left                                      bool   // and nothing runs any more
+	isUp                                      bool          // every instance was started, since the last Apply
+	wasUp                                     bool          // ever
+	failed                                    error         // what keeps the project from coming up
+	ending                                    bool          // the supervisor ends with its project
+	forgets                                   bool          // and removes its records
+	returned                                  chan struct{} // closed when the project has come back; nil: it does not
+	leaving                                   string        // why it ends with the engine, "" while it does not
+	hasLeft                                   bool          // and nothing runs any more
 
 	saidUnsaved bool
 	wasIdle     bool // when it was looked last
@@ -143,13 +146,19 @@ func Serve(ctx context.Context, c Config) (err error) {
 		runners: map[compose.Runtime]runner{}, forwarders: map[published]*forward.Forwarder{},
 		metadata: map[string]string{}, probers: map[string]*prober{}, untold: map[string]bool{},
 	}
-	left := s.findLeft()
+	remains := s.findRemains()
 	if err := s.openState(); err != nil {
 		cancel()
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close(cancel)) }()
-	if c.Life > 1 {
+	switch {
+	case remains != nil:
+		s.returned = make(chan struct{})
+		if err := s.keepRemains(remains); err != nil {
+			return err
+		}
+	case c.Life > 1:
 		if err := s.resume(); err != nil {
 			return err
 		}
@@ -164,8 +173,8 @@ func Serve(ctx context.Context, c Config) (err error) {
 		}
 		s.resumeProject(late)
 	}
-	if left != nil {
-		s.comeBack(left)
+	if remains != nil {
+		s.comeBack(remains)
 	}
 	if c.Listening != nil {
 		c.Listening()
@@ -174,7 +183,7 @@ func Serve(ctx context.Context, c Config) (err error) {
 	s.count()
 	s.takeNoMore() // else the bus would wait for who gives an input
 	s.bus.Close()
-	if err = s.serving.close(); s.left {
+	if err = s.serving.close(); s.hasLeft {
 		err = errors.Join(err, ErrEngineEnds)
 	}
 	return err

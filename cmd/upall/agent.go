@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"upall/compose"
 	"upall/internal/linux"
@@ -113,9 +115,19 @@ func engineSocket(host string) string {
 	return cmp.Or(os.Getenv("UPALL_ENGINE_SOCKET"), "/var/run/docker.sock")
 }
 
-// isOwnEngine tells whether the engine is a rootless one of this user.
+// isOwnEngine tells whether the engine is a rootless one of this user: its socket is the
+// user's.
 func isOwnEngine(e *engine.Engine) bool {
-	return e.IsRootless() && strings.HasPrefix(e.Host(), "unix://") && os.Geteuid() != 0
+	path, isUnix := strings.CutPrefix(e.Host(), "unix://")
+	if !isUnix || !e.IsRootless() || os.Geteuid() == 0 {
+		return false
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
 }
 
 // directories are an agent's. Where a rootless engine runs as this user, it may write
@@ -148,12 +160,7 @@ func dialAgent(ctx context.Context, e *engine.Engine, a *agent.Agent) (*control.
 func findAgent(ctx context.Context, project string) (*control.Client, error) {
 	e, err := engine.Open(ctx, engine.NoStreams())
 	if err != nil {
-		for _, state := range []string{agent.Shared().State, process.BaseDir(os.Getenv)} {
-			if client, err := control.Dial(ctx, agent.Socket(state, project)); err == nil {
-				return client, nil
-			}
-		}
-		return nil, nil //nolint:nilnil,nilerr // who needs the engine says why it does not answer
+		return findAgentAlone(ctx, project), nil // who needs the engine says why it does not answer
 	}
 	client, err := findAgentOn(ctx, e, project)
 	if client == nil {
@@ -162,20 +169,54 @@ func findAgent(ctx context.Context, project string) (*control.Client, error) {
 	return client, err
 }
 
-// findAgentOn asks an engine, which the client uses until upall ends.
+// findAgentAlone connects to the agent of an engine that does not answer, nil if it is
+// not to be found. There may be one of another engine.
+func findAgentAlone(ctx context.Context, project string) *control.Client {
+	host, err := engine.Host()
+	if err != nil || !strings.HasPrefix(host, "unix://") {
+		return nil
+	}
+	for _, state := range []string{agent.Shared().State, process.BaseDir(os.Getenv)} {
+		client, err := control.Dial(ctx, agent.Socket(state, project))
+		if err != nil {
+			continue
+		}
+		if s, err := client.Snapshot(ctx); err == nil && s.Agent != nil && s.Agent.Engine == host {
+			return client
+		}
+	}
+	return nil
+}
+
+// answerPatience is how long an agent that is there may take to answer.
+const answerPatience = 10 * time.Second
+
+// findAgentOn asks an engine, which the client uses until upall ends. An agent that the
+// engine starts again is waited for.
 func findAgentOn(ctx context.Context, e *engine.Engine, project string) (*control.Client, error) {
-	a, err := agent.Find(ctx, e.API(), project)
-	if a == nil || err != nil {
-		return nil, err
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	limit := time.After(answerPatience)
+	for {
+		a, err := agent.Find(ctx, e.API(), project)
+		if a == nil || err != nil {
+			return nil, err
+		}
+		client, err := dialAgent(ctx, e, a)
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return nil, fmt.Errorf("project %q is another user's (container %s)", project, agent.Name(project))
+		case !errors.Is(err, control.ErrGone):
+			return client, err
+		}
+		select { // it has just ended, or begins
+		case <-again.C:
+		case <-limit:
+			return nil, fmt.Errorf("the agent of project %q does not answer: look at `docker logs %[2]s`, and remove it with `docker rm -f %[2]s`", project, agent.Name(project))
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	client, err := dialAgent(ctx, e, a)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("project %q is another user's (container %s)", project, agent.Name(project))
-	case errors.Is(err, control.ErrGone):
-		return nil, nil //nolint:nilnil // it has just ended
-	}
-	return client, err
 }
 
 // awaitAgent waits until the engine has removed the project's agent, which has ended.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -100,7 +101,7 @@ func (u *upRun) beginAgent(ctx context.Context, beside *agent.Process, unlock fu
 
 func agentOptions(e *engine.Engine, project string) agent.Options {
 	o := agent.Options{
-		Project: project, Directories: directories(e), Owner: os.Geteuid(),
+		Project: project, Key: rand.Text(), Directories: directories(e), Owner: os.Geteuid(),
 		Host: e.Host(), Socket: engineSocket(e.Host()), EngineID: e.ID(), AppArmor: e.HasAppArmor(),
 	}
 	if isOwnEngine(e) {
@@ -160,7 +161,7 @@ func (u *upRun) replaceAgent(ctx context.Context, before control.Snapshot) (cont
 		return before, err
 	}
 	fmt.Fprintf(u.cmd.ErrOrStderr(), "upall: the agent of project %q goes on as upall %s (it was %s)\n", u.project.Name, version, before.Version)
-	if err := a.Replace(ctx, executable, before.KeeperPID); err != nil {
+	if err := a.Replace(ctx, executable); err != nil {
 		return before, err
 	}
 	if err := u.link.Replace(ctx, before); err != nil {

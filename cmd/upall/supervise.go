@@ -30,10 +30,16 @@ const (
 	saysFailed    = agent.SaysFailed
 )
 
+// inAgent says of an agent what its container was created with.
+type inAgent struct {
+	control.Agent
+	key, engineID string
+	state         string // the directory of the states of projects
+}
+
 // newSupervise is what a keeper starts. It is no command for people.
 func newSupervise() *cobra.Command {
-	var in control.Agent
-	var state, engineID string
+	var in inAgent
 	cmd := &cobra.Command{
 		Use:    "supervise PROJECT",
 		Short:  "Supervise a project",
@@ -41,28 +47,33 @@ func newSupervise() *cobra.Command {
 		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if in.Engine == "" {
-				return supervise(cmd.Context(), args[0], process.BaseDir(os.Getenv), nil, "")
+				return supervise(cmd.Context(), args[0], nil)
 			}
 			in.Container = agent.Name(args[0])
-			if err := becomeReplacement(in.Shim, args[0]); err != nil {
+			if err := becomeReplacement(in.replacement(args[0])); err != nil {
 				return err
 			}
-			return supervise(cmd.Context(), args[0], state, &in, engineID)
+			return supervise(cmd.Context(), args[0], &in)
 		},
 	}
-	cmd.Flags().StringVar(&state, "state", "", "`directory` of an agent's projects")
-	cmd.Flags().StringVar(&in.Shim, "shim", "", "`directory` of the shim, of an agent")
-	cmd.Flags().IntVar(&in.Owner, "owner", 0, "`user` ID of who may command an agent, besides root")
-	cmd.Flags().StringVar(&in.Engine, "engine", "", "address of the engine whose container this is")
-	cmd.Flags().BoolVar(&in.OnHost, "on-host", false, "an agent that runs processes too")
-	cmd.Flags().StringVar(&engineID, "engine-id", "", "what that engine calls itself")
+	f := cmd.Flags()
+	f.StringVar(&in.key, "key", "", "`name` of an agent among those of the project")
+	f.StringVar(&in.state, "state", "", "`directory` of an agent's projects")
+	f.StringVar(&in.Shim, "shim", "", "`directory` of the shim, of an agent")
+	f.IntVar(&in.Owner, "owner", 0, "`user` ID of who may command an agent, besides root")
+	f.StringVar(&in.Engine, "engine", "", "address of the engine whose container this is")
+	f.BoolVar(&in.OnHost, "on-host", false, "an agent that runs processes too")
+	f.StringVar(&in.engineID, "engine-id", "", "what that engine calls itself")
 	return cmd
+}
+
+func (in *inAgent) replacement(project string) string {
+	return agent.Replacement(in.Shim, project, in.key)
 }
 
 // becomeReplacement executes what a newer upall has put in the place of this
 // executable, if it has. It comes before the keeper is spoken to.
-func becomeReplacement(shim, project string) error {
-	path := agent.Replacement(shim, project, os.Getppid())
+func becomeReplacement(path string) error {
 	there, err := os.Stat(path)
 	if err != nil {
 		return nil //nolint:nilerr // there is none
@@ -73,9 +84,8 @@ func becomeReplacement(shim, project string) error {
 	return os.NewSyscallError("execve", syscall.Exec(path, os.Args, os.Environ()))
 }
 
-// supervise supervises a project, whose state is in base: in an agent's container if in
-// is given.
-func supervise(ctx context.Context, project, base string, in *control.Agent, engineID string) error {
+// supervise supervises a project, in an agent's container if in is given.
+func supervise(ctx context.Context, project string, in *inAgent) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	// Caught and not ignored: what is ignored would be so in every service.
@@ -93,58 +103,50 @@ func supervise(ctx context.Context, project, base string, in *control.Agent, eng
 	}
 	end, kill := stopSignals(signals)
 	config := supervisor.Config{
-		Project: project, Base: base, ShimDirectory: agent.Shared().Shim, Version: version,
-		Agent: in,
-		Keep:  conn, Life: life, KeeperPID: os.Getppid(), KeeperGone: conn.Gone(), End: end, Kill: kill,
-		OpenEngine: func(ctx context.Context) (*engine.Engine, error) {
-			return openEngine(ctx, in, engineID)
-		},
-		Opened:    func(dir string) *slog.Logger { return openLog(filepath.Join(dir, "log")) },
-		Listening: func() { starter.say(saysListening) },
+		Project: project, Base: process.BaseDir(os.Getenv), ShimDirectory: agent.Shared().Shim, Version: version,
+		Keep: conn, Life: life, KeeperPID: os.Getppid(), KeeperGone: conn.Gone(), End: end, Kill: kill,
+		OpenEngine: func(ctx context.Context) (*engine.Engine, error) { return openEngine(ctx, in) },
+		Opened:     func(dir string) *slog.Logger { return openLog(filepath.Join(dir, "log")) },
+		Listening:  func() { starter.say(saysListening) },
 	}
 	if in != nil {
-		config.ShimDirectory = in.Shim
+		config.Agent, config.Base, config.ShimDirectory, config.ContainerKey = &in.Agent, in.state, in.Shim, in.key
 	}
 	for _, e := range entries {
 		config.Kept = append(config.Kept, supervisor.Kept(e))
 	}
 	err = supervisor.Serve(ctx, config)
-	if in != nil {
-		_ = os.Remove(agent.Replacement(in.Shim, project, os.Getppid())) // most have none
-	}
-	switch {
-	case errors.Is(err, supervisor.ErrEngineEnds):
-	case errors.Is(err, process.ErrRunning):
-		starter.say(saysRunning + err.Error())
-	case err != nil:
-		starter.say(saysFailed + err.Error())
-		slog.Error("the supervisor ends", "error", err)
-	}
+	starter.fail(err)
 	code := 0
 	if err != nil {
 		code = exitFailure
 	}
-	if in != nil && !in.OnHost && !errors.Is(err, supervisor.ErrEngineEnds) {
-		err = errors.Join(err, removeAgent(ctx, project))
+	if in != nil && !errors.Is(err, supervisor.ErrEngineEnds) {
+		err = errors.Join(err, in.remove(ctx, project))
 	}
 	return errors.Join(err, conn.End(code))
 }
 
-// removeAgent removes the agent that this is, and ends it so. Where that fails the
-// engine starts it again, and it tries once more when it has nothing to do.
-func removeAgent(ctx context.Context, project string) error {
-	e, err := engine.Open(ctx, engine.NoStreams())
+// remove removes what an agent leaves, and the container that this is: that ends it.
+// Where that fails the engine starts it again, and it tries once more when nobody has
+// given it a project.
+func (in *inAgent) remove(ctx context.Context, project string) error {
+	_ = os.Remove(in.replacement(project)) // most have none
+	if !agent.ComesBack(in.Engine, in.OnHost) {
+		return nil // the engine removes it
+	}
+	e, err := openEngine(ctx, in)
 	if err != nil {
 		return err
 	}
-	return errors.Join(agent.RemoveSelf(ctx, e.API(), project), e.Close())
+	return errors.Join(agent.RemoveSelf(ctx, e.API(), project, in.key), e.Close())
 }
 
 // openEngine connects to the engine, which has to be the one whose container an
 // agent is: its socket's path may be a guess.
-func openEngine(ctx context.Context, in *control.Agent, id string) (*engine.Engine, error) {
+func openEngine(ctx context.Context, in *inAgent) (*engine.Engine, error) {
 	e, err := engine.Open(ctx, engine.NoStreams())
-	if err != nil || in == nil || id == e.ID() {
+	if err != nil || in == nil || in.engineID == e.ID() {
 		return e, err
 	}
 	err = fmt.Errorf("the engine whose socket the agent was given is not the one at %s: set UPALL_ENGINE_SOCKET to the path of its socket on its own machine, then `upall down` and up", in.Engine)
@@ -174,6 +176,18 @@ func (s *starter) say(what string) {
 	_, _ = io.WriteString(s.pipe, strings.ReplaceAll(what, "\n", "; ")+"\n") // who listens may be gone
 	_ = s.pipe.Close()
 	s.pipe = nil
+}
+
+// fail says why there is no supervisor, if the error says so.
+func (s *starter) fail(err error) {
+	switch {
+	case err == nil || errors.Is(err, supervisor.ErrEngineEnds):
+	case errors.Is(err, process.ErrRunning):
+		s.say(saysRunning + err.Error())
+	default:
+		s.say(saysFailed + err.Error())
+		slog.Error("the supervisor ends", "error", err)
+	}
 }
 
 // dupStdout keeps the standard output, whose place openLog takes.

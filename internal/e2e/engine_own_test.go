@@ -166,14 +166,14 @@ func (e *ownEngine) load(from testenv.Engine, image string) {
 	e.t.Helper()
 	save := exec.Command("docker", "--host", from.Host, "save", image)
 	load := e.docker("load")
-	var said bytes.Buffer
-	load.Stdout, load.Stderr, save.Stderr = &said, &said, &said
+	var said, complaint bytes.Buffer
+	load.Stdout, load.Stderr, save.Stderr = &said, &said, &complaint
 	var err error
 	if load.Stdin, err = save.StdoutPipe(); err == nil {
 		err = errors.Join(save.Start(), load.Run(), save.Wait())
 	}
 	if err != nil {
-		e.t.Fatalf("load %s: %v: %s", image, err, said.String())
+		e.t.Fatalf("load %s: %v: %s%s", image, err, said.String(), complaint.String())
 	}
 }
 

@@ -111,6 +111,15 @@ func (e *Engine) Ping(ctx context.Context) error {
 	return errors.Join(err, fresh.Close())
 }
 
+// Host returns the address of the engine that Open connects to, without asking it.
+func Host() (string, error) {
+	cli, err := newCLI(NoStreams())
+	if err != nil {
+		return "", err
+	}
+	return cli.Client().DaemonHost(), cli.Client().Close()
+}
+
 // ID is the engine's own name of itself.
 func (e *Engine) ID() string { return e.info.Info.ID }
 

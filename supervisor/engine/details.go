@@ -27,6 +27,8 @@ type Details struct {
 	Restarts          int    // by its restart policy, since somebody started it
 	Health            string // starting, healthy, unhealthy; "" without a healthcheck
 	Error             string // why it could not be started last, or ""
+	// Metadata is what it hands over with; "" if it does not.
+	Metadata string
 	// RestartsWithEngine: its restart policy has the engine start it with itself.
 	RestartsWithEngine bool
 	Exposes            bool // its image, or the files, name a TCP port that it listens on
@@ -97,8 +99,20 @@ func (r *Runtime) Over(ctx context.Context) (map[string]int, error) {
 
 // all asks for the details of all containers of the project, also of services that
 // it has no longer.
-func (r *Runtime) all(ctx context.Context) (map[ref]Details, error) {
-	refs, err := r.Engine.list(ctx, r.name)
+func (r *Runtime) all(ctx context.Context) (map[ref]Details, error) { return r.Engine.all(ctx, r.name) }
+
+// Details asks the engine for what it knows of a project's containers, by instance.
+func (e *Engine) Details(ctx context.Context, project string) (map[string]Details, error) {
+	all, err := e.all(ctx, project)
+	byInstance := map[string]Details{}
+	for c, d := range all {
+		byInstance[c.instance] = d
+	}
+	return byInstance, err
+}
+
+func (e *Engine) all(ctx context.Context, project string) (map[ref]Details, error) {
+	refs, err := e.list(ctx, project)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +124,7 @@ func (r *Runtime) all(ctx context.Context) (map[ref]Details, error) {
 	)
 	for _, c := range refs {
 		work.Go(func() {
-			d, err := r.Engine.details(ctx, c.id)
+			d, err := e.details(ctx, c.id)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -147,6 +161,7 @@ func newDetails(c container.InspectResponse) Details {
 		d.RestartsWithEngine = policy.IsAlways() || policy.IsUnlessStopped()
 	}
 	if c.Config != nil {
+		d.Metadata = c.Config.Labels[metadataLabel]
 		for port := range c.Config.ExposedPorts {
 			d.Exposes = d.Exposes || port.Proto() == network.TCP
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -24,15 +23,17 @@ type Agent struct {
 	api     client.APIClient
 	id      string
 	project string
+	key     string // Options.Key
 	Directories
 }
 
 // Socket is the path of its control API on the engine's machine.
 func (a *Agent) Socket() string { return Socket(a.State, a.project) }
 
-// Find returns the project's agent, nil if none runs.
+// Find returns the project's agent, nil if none runs. It may not answer yet: the engine
+// may be starting it again.
 func Find(ctx context.Context, api client.APIClient, project string) (*Agent, error) {
-	all, err := find(ctx, api, project, container.StateRunning)
+	all, err := find(ctx, api, project, container.StateRunning, container.StateRestarting)
 	if len(all) == 0 || err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func find(ctx context.Context, api client.APIClient, project string, states ...c
 		return nil, fmt.Errorf("look for the agent of project %q: %w", project, err)
 	}
 	for _, c := range list.Items {
-		all = append(all, &Agent{api, c.ID, project, Directories{c.Labels[stateLabel], c.Labels[shimLabel]}})
+		all = append(all, &Agent{api, c.ID, project, c.Labels[keyLabel], Directories{c.Labels[stateLabel], c.Labels[shimLabel]}})
 	}
 	return all, nil
 }
@@ -65,14 +66,16 @@ func RemoveEnded(ctx context.Context, api client.APIClient, project string) erro
 	return err
 }
 
-// RemoveSelf removes the container of the calling process, an agent's that the engine
-// would else start again. It ends the caller.
-func RemoveSelf(ctx context.Context, api client.APIClient, project string) error {
-	id, err := os.Hostname() // as the engine has it where nobody gives another
-	if err != nil {
-		return err
+// RemoveSelf removes the agent that has the key, which the caller is. It ends the
+// caller; the engine would else start it again.
+func RemoveSelf(ctx context.Context, api client.APIClient, project, key string) error {
+	all, err := find(ctx, api, project)
+	for _, a := range all {
+		if a.key == key {
+			err = errors.Join(err, a.remove(ctx))
+		}
 	}
-	return (&Agent{api: api, id: id, project: project}).remove(ctx)
+	return err
 }
 
 // Start starts the project's agent from the image that the executable goes into, which
@@ -86,7 +89,7 @@ func Start(ctx context.Context, api client.APIClient, executable, image string, 
 	if err != nil {
 		return nil, fmt.Errorf("create the agent: %w", err)
 	}
-	a := &Agent{api, created.ID, o.Project, o.Directories}
+	a := &Agent{api, created.ID, o.Project, o.Key, o.Directories}
 	if err := a.start(ctx); err != nil {
 		return nil, errors.Join(err, a.remove(context.WithoutCancel(ctx)))
 	}
@@ -172,10 +175,9 @@ func (a *Agent) remove(ctx context.Context) error {
 	return err
 }
 
-// AwaitEnd waits until the project has no agent: one whose supervisor has ended is
-// removed.
+// AwaitEnd waits until the project, which is over, has no agent.
 func AwaitEnd(ctx context.Context, api client.APIClient, project string) error {
-	all, err := find(ctx, api, project, container.StateRunning, container.StateRemoving)
+	all, err := find(ctx, api, project, container.StateRunning, container.StateRestarting, container.StateRemoving)
 	for _, a := range all {
 		err = errors.Join(err, a.awaitEnd(ctx))
 	}

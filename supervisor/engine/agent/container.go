@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"strconv"
+	"strings"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -26,6 +27,8 @@ const (
 	// stateLabel and shimLabel have the Directories.
 	stateLabel = "dev.upall.state"
 	shimLabel  = "dev.upall.shim"
+	// keyLabel tells agents of one project apart.
+	keyLabel = "dev.upall.key"
 	// label of an agent's container has the project's name; of its image, "".
 	label = "dev.upall.agent"
 	// aboutLabel says to people what this is.
@@ -73,6 +76,8 @@ func HostCapabilities() []Capability {
 // Options describe an agent.
 type Options struct {
 	Project string
+	// Key is of this agent alone (rand.Text).
+	Key string
 	Directories
 	// Owner is the ID of the user who may use the control API, besides root.
 	Owner int
@@ -112,17 +117,16 @@ func describe(o Options, image string) client.ContainerCreateOptions {
 			Image:      image,
 			Entrypoint: []string{"/" + keeper, "--", program},
 			Cmd: []string{
-				"supervise", "--state", o.State, "--shim", o.Shim, "--owner", strconv.Itoa(o.Owner), "--engine", o.Host, "--engine-id", o.EngineID, "--", o.Project,
+				"supervise", "--key", o.Key, "--state", o.State, "--shim", o.Shim, "--owner", strconv.Itoa(o.Owner), "--engine", o.Host, "--engine-id", o.EngineID, "--", o.Project,
 			},
 			Env:         append([]string{"DOCKER_HOST=unix://" + engineSocket}, o.Env...),
-			Labels:      map[string]string{label: o.Project, aboutLabel: about, ownerLabel: strconv.Itoa(o.Owner), stateLabel: o.State, shimLabel: o.Shim},
+			Labels:      map[string]string{label: o.Project, aboutLabel: about, ownerLabel: strconv.Itoa(o.Owner), keyLabel: o.Key, stateLabel: o.State, shimLabel: o.Shim},
 			StopTimeout: new(stopSeconds),
 			// Besides NetworkMode, it saves the engine a hook at the start.
 			NetworkDisabled: true,
 		},
 		HostConfig: &container.HostConfig{
-			// The engine starts it again with itself. It removes itself at its end.
-			RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyAlways},
+			AutoRemove:     true,
 			PidMode:        "host", // what is notified of a connect is named by its pid
 			CgroupnsMode:   "host", // what containers use is read from their control groups
 			UsernsMode:     "host",
@@ -147,19 +151,26 @@ func describe(o Options, image string) client.ContainerCreateOptions {
 	if o.Enter != nil {
 		onHost(&c, o)
 	}
+	if ComesBack(o.Host, o.Enter != nil) {
+		c.HostConfig.RestartPolicy.Name, c.HostConfig.AutoRemove = container.RestartPolicyAlways, false
+	}
 	return c
 }
 
+// ComesBack tells whether the engine at an address starts an agent again with itself, and
+// the agent removes itself at its end: where the path of the engine's socket is no guess,
+// or it might ask another engine for that. One that runs processes on the host ends with
+// them.
+func ComesBack(host string, onHost bool) bool { return strings.HasPrefix(host, "unix://") && !onHost }
+
 // onHost has the agent run processes of the host. They inherit from it what the
-// engine confines a container with, and are not to be confined. They end with it, so
-// it is not started again.
+// engine confines a container with, and are not to be confined.
 func onHost(c *client.ContainerCreateOptions, o Options) {
 	c.Config.Entrypoint = []string{"/" + keeper, fmt.Sprintf("enter=%d:%d", o.Enter.PID, o.Enter.Namespace), "--", program}
 	c.Config.Cmd = append([]string{"supervise", "--on-host"}, c.Config.Cmd[1:]...)
 	c.Config.Env[0] = "DOCKER_HOST=unix://" + o.Socket
 	c.HostConfig.CapAdd = append(c.HostConfig.CapAdd, names(HostCapabilities())...)
 	c.HostConfig.SecurityOpt = append(c.HostConfig.SecurityOpt, "seccomp=unconfined")
-	c.HostConfig.RestartPolicy, c.HostConfig.AutoRemove = container.RestartPolicy{}, true
 	c.HostConfig.DeviceCgroupRules = []string{"a *:* rwm"}
 }
 

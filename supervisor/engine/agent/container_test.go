@@ -17,9 +17,9 @@ import (
 func TestDescribe(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]Options{
-		"local":  {Project: "shop", Owner: 1000, Host: "unix:///run/user.sock", EngineID: "ID", Socket: "/run/user.sock"},
-		"beside": {Project: "shop", Owner: 1000, Host: "unix:///run/user.sock", EngineID: "ID", Socket: "/run/user.sock", Enter: &Process{PID: 77, Namespace: 4026531836}},
-		"remote": {Project: "shop", Owner: 0, Host: "ssh://me@far", EngineID: "ID", Socket: "/var/run/docker.sock", AppArmor: true, Env: []string{"UPALL_LOG=debug"}},
+		"local":  {Project: "shop", Key: "KEY", Directories: Shared(), Owner: 1000, Host: "unix:///run/user.sock", EngineID: "ID", Socket: "/run/user.sock"},
+		"beside": {Project: "shop", Key: "KEY", Directories: Shared(), Owner: 1000, Host: "unix:///run/user.sock", EngineID: "ID", Socket: "/run/user.sock", Enter: &Process{PID: 77, Namespace: 4026531836}},
+		"remote": {Project: "shop", Key: "KEY", Directories: Shared(), Owner: 0, Host: "ssh://me@far", EngineID: "ID", Socket: "/var/run/docker.sock", AppArmor: true, Env: []string{"UPALL_LOG=debug"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

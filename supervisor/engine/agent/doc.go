@@ -4,8 +4,8 @@
 // Use: Start, or Find one that runs; Dial connects to its control API through a
 // stream of the engine, wherever that is. On the engine's own machine Socket is the
 // faster way.
-// Ownership: the container belongs to the project: it ends with its supervisor, and
-// the engine removes it then. A connection of Dial is the caller's.
+// Ownership: the container belongs to the project: its supervisor removes it when it
+// ends. Else the engine starts it again. A connection of Dial is the caller's.
 // Promises: the image is this executable and nothing else, made through the
 // engine's API and named after the executable's digest. The container has the
 // capabilities of Capabilities and no others, and no network. One agent a project:

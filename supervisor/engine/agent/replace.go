@@ -12,20 +12,19 @@ import (
 )
 
 // Replacement is the path of the executable that later lives of the supervisor in an
-// agent are to be, in the container. shim is Directories.Shim. The keeper's process ID
-// tells agents of one project apart.
-func Replacement(shim, project string, keeperPID int) string {
-	return path.Join(shim, fmt.Sprintf("%s-agent-%d", project, keeperPID))
+// agent are to be, in the container. shim is Directories.Shim, key Options.Key.
+func Replacement(shim, project, key string) string {
+	return path.Join(shim, project+"-agent-"+key)
 }
 
 // Replace puts an executable there.
-func (a *Agent) Replace(ctx context.Context, executable string, keeperPID int) error {
+func (a *Agent) Replace(ctx context.Context, executable string) error {
 	file, err := os.Open(executable)
 	if err != nil {
 		return fmt.Errorf("read upall's executable: %w", err)
 	}
 	defer func() { _ = file.Close() }() // only read
-	target := Replacement(a.Shim, a.project, keeperPID)
+	target := Replacement(a.Shim, a.project, a.key)
 	source, sink := io.Pipe()
 	defer func() { _ = source.Close() }() // ends the packing, if the engine has not read all
 	go func() {
