@@ -117,6 +117,9 @@ func supervise(ctx context.Context, project string, in *inAgent) error {
 	}
 	err = supervisor.Serve(ctx, config)
 	starter.fail(err)
+	if in != nil {
+		awaitRelays()
+	}
 	code := 0
 	if err != nil {
 		code = exitFailure
