@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -98,7 +99,8 @@ func readRemains(private string, life int) (*remains, error) {
 	}
 	r := &remains{spec, map[string]bool{}, saved.Metadata}
 	for _, i := range m.instances {
-		r.Wanted[i.Name] = i.Wanted && !i.hasEnded()
+		// What could not be started may have failed for the end of the engine.
+		r.Wanted[i.Name] = i.Wanted && (!i.hasEnded() || i.Code == startFailedCode)
 	}
 	return r, nil
 }
@@ -125,52 +127,72 @@ type returning struct {
 func (s *supervisor) comeBack(r *remains) {
 	s.tellProject(event.Starting, 0, "the engine has started upall's agent again")
 	s.work.Go(func() {
-		found, err := s.askReturning()
+		found, ok := s.awaitReturning()
+		if !ok {
+			return
+		}
 		isTaken := s.do(func() {
 			defer close(s.returned)
 			s.engine = found.engine
-			if err == nil {
-				err = s.bringBack(r, found)
-			}
-			if err != nil {
-				s.Logger.Error("bring the project up again", "error", err)
-				s.tellProject(event.Failed, startFailedCode, fmt.Sprintf("started again with the engine, upall's agent could not bring the project up: %v", err))
-				s.ending, s.machine = true, nil
+			if err := s.bringBack(r, found); err != nil {
+				s.cannotComeBack(err)
 			}
 		})
-		if !isTaken && found.engine != nil {
+		if !isTaken {
 			s.Logger.Info("the supervisor ends before it has come back", "error", found.engine.Close())
 		}
 	})
 }
 
-// askReturning stops what runs and has nobody to answer it: the engine has started it
-// before it answered.
-func (s *supervisor) askReturning() (r returning, err error) {
-	if r.engine, err = s.awaitEngine(); err != nil {
-		return r, err
+// cannotComeBack leaves where the engine ends once more, and else ends.
+func (s *supervisor) cannotComeBack(why error) {
+	s.Logger.Error("bring the project up again", "error", why)
+	ctx, cancel := context.WithTimeout(s.ctx, pingPatience)
+	defer cancel()
+	if s.engine.Ping(ctx) != nil {
+		s.hasLeft = true
+		return
 	}
-	if r.unattended, err = r.engine.StopUnattended(s.ctx, s.Project, s.Logger); err != nil {
-		return r, err
-	}
-	r.containers, err = r.engine.Details(s.ctx, s.Project)
-	return r, err
+	s.tellProject(event.Failed, startFailedCode, fmt.Sprintf("started again with the engine, upall's agent could not bring the project up: %v", why))
+	s.ending, s.machine = true, nil
 }
 
-func (s *supervisor) awaitEngine() (*engine.Engine, error) {
+// awaitReturning asks until the engine has answered all, or this ends: the engine starts
+// containers before it answers, and may end once more.
+func (s *supervisor) awaitReturning() (r returning, ok bool) {
 	again := time.NewTicker(engineInterval)
 	defer again.Stop()
+	unattended := map[string]bool{} // what one try has stopped, the next does not find
 	for {
-		e, err := s.OpenEngine(s.ctx)
+		r, err := s.askReturning()
+		maps.Copy(unattended, r.unattended)
 		if err == nil {
-			return e, nil
+			r.unattended = unattended
+			return r, true
 		}
+		s.Logger.Info("wait for the engine", "error", err)
 		select {
 		case <-again.C:
 		case <-s.ctx.Done():
-			return nil, err
+			return r, false
 		}
 	}
+}
+
+// askReturning stops what runs and has nobody to answer it: the engine has started it
+// before it answered.
+func (s *supervisor) askReturning() (r returning, err error) {
+	if r.engine, err = s.OpenEngine(s.ctx); err != nil {
+		return r, err
+	}
+	r.unattended, err = r.engine.StopUnattended(s.ctx, s.Project, s.Logger)
+	if err == nil {
+		r.containers, err = r.engine.Details(s.ctx, s.Project)
+	}
+	if err != nil {
+		err = errors.Join(err, r.engine.Close())
+	}
+	return r, err
 }
 
 // bringBack starts what was wanted and is to be restarted with the engine, and what
