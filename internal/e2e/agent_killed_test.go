@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,7 +21,6 @@ func TestE2EAgentKilled(t *testing.T) {
 	forAnEngine(t, func(t *testing.T, e testenv.Engine) {
 		for name, test := range map[string]func(p *agentPod){
 			"supervisor": supervisorDies,
-			"keeper":     keeperDies,
 			"removed":    func(p *agentPod) { agentIsGone(p, "rm", "-f") },
 			"killed":     func(p *agentPod) { agentIsGone(p, "kill") },
 			"stopped":    agentIsStopped,
@@ -64,32 +62,6 @@ func supervisorDies(p *agentPod) {
 	if now := p.docker("inspect", "--format", "{{.Id}}", p.agent()); now != agent {
 		p.t.Errorf("the agent is %s, was %s", now, agent)
 	}
-	p.down()
-}
-
-// keeperDies, and the engine starts the agent again, which starts anew whose calls
-// nobody has answered.
-func keeperDies(p *agentPod) {
-	gate := p.gate("gate")
-	p.run("up", "-d").want(0)
-	p.clientWaits()
-	p.are("ready", "idle")
-	before, err := p.snapshot()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	kill(p.t, before.KeeperPID)
-	p.until(func(s snapshot) error {
-		if s.KeeperPID == before.KeeperPID {
-			return errors.New("the keeper is still there")
-		}
-		return nil
-	})
-	p.clientWaits()
-	p.are("ready", "idle")
-	gate.open()
-	p.are("exited", "client")
-	p.are("ready", "server")
 	p.down()
 }
 
