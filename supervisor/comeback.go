@@ -213,6 +213,7 @@ func (s *supervisor) bringBack(r *remains, found returning) (err error) {
 	if !areOurs {
 		return errors.New("its containers are gone, or were made by somebody else")
 	}
+	maps.Copy(s.metadata, r.Metadata) // by which the next run of the container knows its own
 	// From here on a later life goes on as after a crash.
 	if s.specFile, err = s.saveSpec(r.Spec); err != nil {
 		return err
