@@ -104,7 +104,7 @@ func supervise(ctx context.Context, project string, in *inAgent) error {
 	end, kill := stopSignals(signals)
 	config := supervisor.Config{
 		Project: project, Base: process.BaseDir(os.Getenv), ShimDirectory: agent.Shared().Shim, Version: version,
-		Keep: conn, Life: life, KeeperPID: os.Getppid(), KeeperGone: conn.Gone(), End: end, Kill: kill,
+		Logger: slog.Default(), Keep: conn, Life: life, KeeperPID: os.Getppid(), KeeperGone: conn.Gone(), End: end, Kill: kill,
 		OpenEngine: func(ctx context.Context) (*engine.Engine, error) { return openEngine(ctx, in) },
 		Opened:     func(dir string) *slog.Logger { return openLog(filepath.Join(dir, "log")) },
 		Listening:  func() { starter.say(saysListening) },
